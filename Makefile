@@ -1,0 +1,44 @@
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup loadtest demo serve test check format benchmark trace clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## set up .venv with the pinned packages (the other targets do it by themselves)
+	@scripts/bootstrap.sh $(PYTHON)
+
+loadtest: setup ## the main job: measure the monitor under the chapter's load and judge its claims
+	@$(BIN)/wsproof load chapter $(ARGS)
+
+demo: setup ## run the monitor and the documentation pipeline together
+	@$(BIN)/python -m scripts.demo $(ARGS)
+
+serve: setup ## run the monitor on ws://localhost:4001
+	@$(BIN)/wsproof serve $(ARGS)
+
+test: setup ## run every test
+	@$(BIN)/python -m scripts.runtests $(ARGS)
+
+check: setup ## the fast loop: format, lint, types, import rules, fast tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 2
+	@$(BIN)/pytest -q -n 2 -m "not slow and not alone" $(ARGS)
+
+format: setup ## put the code into its standard form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+benchmark: setup ## time the monitor's hot paths
+	@$(BIN)/pytest tests/benchmarks -m "" --benchmark-enable $(ARGS)
+
+trace: setup ## record loadtests/traces/pipeline.jsonl from the real pipeline
+	@$(BIN)/python -m scripts.record_trace $(ARGS)
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

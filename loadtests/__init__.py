@@ -1,0 +1,1 @@
+"""Locust scenarios that measure publish-to-delivery latency, throughput, loss and memory."""

@@ -1,0 +1,1 @@
+"""The reference monitor: a WebSocket server that broadcasts pipeline events."""

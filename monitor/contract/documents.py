@@ -1,0 +1,80 @@
+"""Reads TOML documents into frozen structs, with errors a person can act on.
+
+Every document of ours (profile, claims, settings) is decoded here, so that an unknown key, a
+wrong type and a syntax error read the same everywhere: file, key, expected, found, suggestion.
+"""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+from monitor.contract.verdicts import UsageError
+
+Document = TypeVar("Document")
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+_AT_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Return the TOML table in `path`; `what` names the document in errors ("target profile").
+
+    Raises:
+        UsageError: the file is missing, unreadable, not UTF-8, or not TOML (with the line).
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{what} {path}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{what} {path}: not valid TOML: {error}") from error
+
+
+def convert(table: dict[str, Any], into: type[Document], source: str) -> Document:
+    """Convert a decoded table into the struct type `into`; `source` names it in errors.
+
+    Raises:
+        UsageError: names the key, what was expected and what came; for an unknown key, the
+            closest known one.
+    """
+    try:
+        return msgspec.convert(table, into)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: {_explain(str(error), into)}") from error
+
+
+def _explain(message: str, into: type) -> str:
+    located = _AT_PATH.search(message)
+    path = located["path"] if located else ""
+    said = _AT_PATH.sub("", message)
+    unknown = _UNKNOWN_FIELD.search(said)
+    if unknown is None:
+        return f"key `{path}`: {said}" if path else said
+    key = f"{path}.{unknown['field']}" if path else unknown["field"]
+    known = _known_fields(into, path)
+    close = difflib.get_close_matches(unknown["field"], known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(known))}"
+    return f"unknown key `{key}`; {hint}"
+
+
+def _known_fields(into: type, path: str) -> list[str]:
+    """Field names of the struct that `path` (dotted, with [i] and [...] steps) leads to."""
+    here: Any = into
+    for step in filter(None, re.split(r"\.|\[[^\]]*\]", path)):
+        here = _struct_in(get_type_hints(here).get(step))
+        if here is None:
+            return []
+    return [field.encode_name for field in msgspec.structs.fields(here)]
+
+
+def _struct_in(annotation: Any) -> Any:
+    """Return the first msgspec struct named anywhere inside a type annotation, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    return next(filter(None, map(_struct_in, get_args(annotation))), None)

@@ -1,0 +1,346 @@
+"""The run folder: what one run leaves behind, and the only reader and writer of its files.
+
+A run is written beside its final place and renamed into it when complete, so a folder under
+`runs/` is whole or absent. Nothing in it is a claim's verdict. Units stand in column and metric
+names.
+"""
+
+import csv
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+
+from monitor.contract.verdicts import NoVerdictError, RunVerdict, UsageError
+
+#: Version of everything below. 1: first format.
+FORMAT_VERSION = 1
+
+Scalar = str | int | float | bool | None
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of a table: its name (with its unit), cell type, and what it holds."""
+
+    name: str
+    type: Literal["int", "float", "str"]
+    meaning: str
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One CSV file of a run: a header of column names, then rows in time order."""
+
+    file: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in file order."""
+        return tuple(column.name for column in self.columns)
+
+
+TIMELINE = Table(
+    "timeline.csv",
+    (
+        Column("repeat", "int", "repeat, from 1"),
+        Column("at_s", "float", "start of the interval, from the start of the measured window"),
+        Column("interval_s", "float", "length of the interval"),
+        Column("clients", "int", "subscribers connected at the end of the interval"),
+        Column("events_scheduled", "int", "events due in the interval"),
+        Column("events_sent", "int", "of those, how many were sent, whenever that was"),
+        Column("events_complete", "int", "of those, how many reached every subscriber"),
+        Column("deliveries_expected", "int", "events due in the interval times subscribers"),
+        Column("deliveries_received", "int", "of those, first arrivals, whenever that was"),
+        Column("response_p50_us", "float", "median time from due to read; empty without arrivals"),
+        Column("response_p99_us", "float", "99th percentile of the same"),
+        Column("response_max_us", "float", "largest of the same"),
+        Column("service_p50_us", "float", "median time from send to read"),
+        Column("service_p99_us", "float", "99th percentile of the same"),
+        Column("send_lag_max_us", "float", "latest send after its due instant"),
+    ),
+)
+
+RESOURCES = Table(
+    "resources.csv",
+    (
+        Column("repeat", "int", "repeat, from 1; 0 before the first"),
+        Column("at_s", "float", "time from the start of the run"),
+        Column("role", "str", "target, generator or publisher: whose process tree"),
+        Column("processes", "int", "processes in the tree"),
+        Column("rss_bytes", "int", "resident memory, summed over the tree"),
+        Column("uss_bytes", "int", "memory of its own, summed; empty where not readable"),
+        Column("cpu_percent", "float", "since the sample before; 100 is one core"),
+        Column("descriptors", "int", "open file descriptors, summed"),
+        Column("threads", "int", "threads, summed"),
+    ),
+)
+
+ADMISSIONS = Table(
+    "admissions.csv",
+    (
+        Column("repeat", "int", "repeat, from 1"),
+        Column("at_s", "float", "time from the start of the run"),
+        Column("address", "str", "the client's source address"),
+        Column("kind", "str", "connection, request or message"),
+        Column("admitted", "int", "1 admitted, 0 refused"),
+        Column("answer", "str", "what the target answered: status, close code or error"),
+    ),
+)
+
+TABLES = (TIMELINE, RESOURCES, ADMISSIONS)
+HISTOGRAMS = "histograms.jsonl"
+FINDINGS = "findings.jsonl"
+TRANSCRIPTS = "transcripts.jsonl"
+_RUN = "run.json"
+
+
+class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One figure of a run, in `unit`.
+
+    `value` is the median of `repeats` unless `statistic` says otherwise; `interval` is a 95 %
+    interval over repeats, absent where there are too few; `samples` counts the independent
+    observations (repeats or events, never deliveries of the same event).
+    """
+
+    value: float
+    unit: str
+    statistic: str = "median of repeats"
+    repeats: tuple[float, ...] = ()
+    interval: tuple[float, float] | None = None
+    samples: int | None = None
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """One mergeable histogram: HdrHistogram V2 (base64, values in `unit`) with exact extremes.
+
+    `out_of_range` counts values the buckets could not hold; they are in no bucket, though
+    `count`, `sum` and `max` include them.
+    """
+
+    name: str
+    repeat: int
+    unit: str
+    encoded: str
+    count: int
+    sum: int
+    min: int
+    max: int
+    out_of_range: int
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """One repeat of a scenario: its own figures and whether they can be believed."""
+
+    number: int
+    started_at: str
+    window_s: float
+    verdict: RunVerdict
+    reasons: tuple[str, ...]
+    metrics: dict[str, Metric]
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """Where, when and from what a run was made: enough to repeat it, nothing that identifies."""
+
+    started_at: str
+    finished_at: str
+    command: str
+    seed: int | None
+    code_sha256: str
+    profile_sha256: str
+    commit: str | None
+    host: str
+    cpu_model: str
+    cpu_count: int
+    memory_bytes: int
+    kernel: str
+    open_files_limit: int
+    python: str
+    libraries: dict[str, str]
+    load_average_before: tuple[float, float, float]
+    load_average_after: tuple[float, float, float]
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """`run.json`: one run as a whole. `files` maps each other file to its SHA-256."""
+
+    id: str
+    kind: Literal["load", "audit"]
+    scenario: str
+    parameters: dict[str, Scalar]
+    target: str
+    target_url: str
+    verdict: RunVerdict
+    reasons: tuple[str, ...]
+    metrics: dict[str, Metric]
+    repeats: tuple[Repeat, ...]
+    provenance: Provenance
+    files: dict[str, str] = {}
+    format_version: int = FORMAT_VERSION
+
+
+def new_run_id(kind: str, scenario: str, at: datetime | None = None) -> str:
+    """Return an id that sorts by time and does not repeat: `20250101-120000-load-chapter-1a2b`."""
+    moment = (at or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    return f"{moment}-{kind}-{re.sub(r'[^a-z0-9-]', '-', scenario)}-{secrets.token_hex(2)}"
+
+
+class RunWriter:
+    """Writes one run folder, all or nothing.
+
+    As a context manager, whatever is not finished by `finish` is removed on the way out.
+    """
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self.path = root / run_id
+        self._partial = root / f".{run_id}.partial"
+        try:
+            self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"runs folder {root}: cannot be written: {error.strerror}; pass --runs DIR"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._partial.exists():
+            shutil.rmtree(self._partial)
+
+    def write_table(self, table: Table, rows: Iterable[Sequence[Scalar]]) -> None:
+        """Write rows in the order of `table.names`; None becomes an empty cell."""
+        with (self._partial / table.file).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(table.names)
+            writer.writerows(rows)
+
+    def write_histograms(self, histograms: Iterable[Histogram]) -> None:
+        """Write the run's histograms, one JSON line each."""
+        self.write_lines(HISTOGRAMS, histograms)
+
+    def write_lines(self, file: str, records: Iterable[Any]) -> None:
+        """Write one JSON line a record (a struct or plain data)."""
+        encode = msgspec.json.encode
+        with (self._partial / file).open("wb") as out:
+            out.writelines(encode(record) + b"\n" for record in records)
+
+    def finish(self, record: RunRecord) -> Path:
+        """Add checksums, write `run.json`, and move the folder to its place, read-only."""
+        files = {path.name: _sha256(path) for path in sorted(self._partial.iterdir())}
+        complete = msgspec.structs.replace(record, files=files)
+        text = msgspec.json.format(msgspec.json.encode(complete), indent=2)
+        (self._partial / _RUN).write_bytes(text + b"\n")
+        for path in self._partial.iterdir():
+            _sync(path)
+            path.chmod(0o444)
+        self._partial.rename(self.path)
+        _sync(self.path.parent)
+        return self.path
+
+
+class Run:
+    """A finished run, read back: its record, tables, histograms and lines."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path = path
+        self.record = record
+
+    def rows(self, table: Table) -> Iterator[tuple[Scalar, ...]]:
+        """Yield the rows of a table as typed values; an empty cell is None."""
+        parsers = [_PARSERS[column.type] for column in table.columns]
+        with (self.path / table.file).open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            header = tuple(next(reader, ()))
+            if header != table.names:
+                raise NoVerdictError(
+                    f"run {self.record.id}: {table.file} has columns {', '.join(header)};"
+                    f" expected {', '.join(table.names)}"
+                )
+            for cells in reader:
+                yield tuple(
+                    parse(cell) if cell else None
+                    for parse, cell in zip(parsers, cells, strict=True)
+                )
+
+    def histograms(self) -> tuple[Histogram, ...]:
+        """Return every histogram of the run."""
+        decode = msgspec.json.Decoder(Histogram).decode
+        with (self.path / HISTOGRAMS).open("rb") as file:
+            return tuple(decode(line) for line in file)
+
+    def lines(self, file: str) -> Iterator[Any]:
+        """Yield the decoded JSON lines of a file such as `findings.jsonl`."""
+        with (self.path / file).open("rb") as lines:
+            yield from map(msgspec.json.decode, lines)
+
+
+def load_run(path: Path) -> Run:
+    """Read a finished run and verify it.
+
+    Raises:
+        NoVerdictError: not a run, of a newer format, incomplete, or with a wrong checksum.
+    """
+    try:
+        text = (path / _RUN).read_bytes()
+    except OSError as error:
+        raise NoVerdictError(
+            f"run {path}: no readable {_RUN} ({error.strerror}); name a folder under runs/"
+        ) from error
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).format_version
+        if version > FORMAT_VERSION:
+            raise NoVerdictError(
+                f"run {path}: evidence format {version} is newer than {FORMAT_VERSION},"
+                " the newest this wsproof reads; update wsproof"
+            )
+        record = msgspec.json.decode(text, type=RunRecord)
+    except msgspec.MsgspecError as error:
+        raise NoVerdictError(f"run {path}: {_RUN} is damaged: {error}") from error
+    for name, expected in record.files.items():
+        file = path / name
+        if not file.is_file():
+            raise NoVerdictError(f"run {path}: incomplete: {name} is missing")
+        if _sha256(file) != expected:
+            raise NoVerdictError(f"run {path}: {name} was changed after the run: checksum differs")
+    return Run(path, record)
+
+
+def list_runs(root: Path) -> list[Path]:
+    """Return the finished run folders under `root`, oldest first."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if (path / _RUN).is_file())
+
+
+class _Versioned(msgspec.Struct):
+    format_version: int
+
+
+_PARSERS: dict[str, Any] = {"int": int, "float": float, "str": str}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

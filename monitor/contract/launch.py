@@ -1,0 +1,206 @@
+"""Starts a target as a process, waits until it is ready, obtains its tokens, and stops it.
+
+The process gets a session of its own, so that Ctrl-C in the terminal reaches the harness only
+and the target lives until it is stopped.
+"""
+
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from monitor.contract.target import Start, Target, TokenSource, fill
+from monitor.contract.verdicts import NoVerdictError, UsageError
+
+
+class Launch:
+    """Context manager: the target as its profile describes it, started if the profile says how.
+
+    After entry, `target` carries the real URL and `pid` the process (None if it was running
+    already and the profile does not observe one). `log` is where the process's stderr went.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.pid = _observed_pid(target)
+        self.exit_status: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._state = ""
+        self.log: Path | None = None
+
+    def __enter__(self) -> Self:
+        self._state = tempfile.mkdtemp(prefix="wsproof-state-")
+        try:
+            if self.target.start is not None:
+                self._start(self.target.start)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._state)
+
+    def token(self, kind: str) -> str | None:
+        """Return a token of this kind ("subscribe", "publish"), or None without authentication.
+
+        Raises:
+            UsageError: the profile names no source, or the source yields nothing.
+        """
+        if not self.target.authentication.methods:
+            return None
+        source = self.target.tokens.get(kind)  # type: ignore[call-overload]
+        if source is None:
+            raise UsageError(
+                f"target profile {self.target.path}: no `tokens.{kind}`; say where it comes from"
+            )
+        return self._obtain(kind, source)
+
+    def alive(self) -> bool:
+        """Tell whether the started process still runs; True if it is not ours to know."""
+        return self._process is None or self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask the process to stop, wait, and kill it if it does not. Idempotent."""
+        process, start = self._process, self.target.start
+        if process is None or start is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(start.stop_timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.exit_status = process.returncode
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def _start(self, start: Start) -> None:
+        self.log = Path(self._state) / "target.log"
+        command = self._fill(start.command)
+        with self.log.open("wb") as log:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env={**os.environ, **start.environment},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise UsageError(
+                    f"target profile {self.target.path}: key `start.command`: {command[0]}"
+                    f" cannot be started: {error.strerror}"
+                ) from error
+        self.pid = self._process.pid
+        deadline = time.monotonic() + start.ready_timeout_s
+        if start.ready == "json-url":
+            self.target = self.target.at(self._announced_url(deadline))
+        else:
+            self._await_connection(deadline)
+
+    def _announced_url(self, deadline: float) -> str:
+        assert self._process is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        line = _read_line(self._process.stdout, deadline)
+        try:
+            return msgspec.json.decode(line, type=_Ready).url
+        except msgspec.MsgspecError as error:
+            raise self._not_ready(f"its first line on stdout was {line[:200]!r}") from error
+
+    def _await_connection(self, deadline: float) -> None:
+        parts = urlsplit(self.target.url)
+        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80))
+        while True:
+            try:
+                socket.create_connection(address, timeout=1).close()
+            except OSError as error:
+                if not self.alive() or time.monotonic() > deadline:
+                    raise self._not_ready(f"{self.target.url} did not answer: {error}") from error
+                time.sleep(0.05)  # a listening socket announces itself in no other way
+            else:
+                return
+
+    def _not_ready(self, detail: str) -> NoVerdictError:
+        status = self._process.poll() if self._process is not None else None
+        ended = "" if status is None else f"; it ended with status {status}"
+        said = self.log.read_text(errors="replace").strip()[-1000:] if self.log else ""
+        return NoVerdictError(
+            f"target {self.target.name}: did not become ready: {detail}{ended}."
+            + (f" It said: {said}" if said else "")
+        )
+
+    def _obtain(self, kind: str, source: TokenSource) -> str:
+        where = f"target profile {self.target.path}: key `tokens.{kind}`"
+        if source.environment is not None:
+            value = os.environ.get(source.environment, "").strip()
+            if not value:
+                raise UsageError(f"{where}: the environment has no {source.environment}; set it")
+            return value
+        command = self._fill(source.command or ())
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise UsageError(f"{where}: {command[0]} cannot be started: {error}") from error
+        except subprocess.CalledProcessError as error:
+            raise UsageError(
+                f"{where}: the command ended with status {error.returncode}:"
+                f" {error.stderr.strip()[-500:]}"
+            ) from error
+        if not done.stdout.strip():
+            raise UsageError(f"{where}: the command printed no token")
+        return done.stdout.strip()
+
+    def _fill(self, command: Sequence[str]) -> list[str]:
+        values: Mapping[str, str] = {"python": sys.executable, "state": self._state}
+        return [fill(part, values) for part in command]
+
+
+class _Ready(msgspec.Struct):
+    url: str
+
+
+def _observed_pid(target: Target) -> int | None:
+    """Return the process the profile says to observe, or None."""
+    if target.observe.pid_file is None:
+        return target.observe.pid
+    try:
+        return int(Path(target.observe.pid_file).read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"target profile {target.path}: key `observe.pid_file`:"
+            f" {target.observe.pid_file} holds no process id: {error}"
+        ) from error
+
+
+def _read_line(stream: IO[bytes], deadline: float) -> bytes:
+    """Read one line from a pipe until the deadline; what came if it ends or time runs out."""
+    line = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while not line.endswith(b"\n") and selector.select(max(0.0, deadline - time.monotonic())):
+            byte = os.read(stream.fileno(), 1)
+            if not byte:
+                break
+            line += byte
+    return line

@@ -1,0 +1,1 @@
+"""Evidence in; tables, figures and documents out."""

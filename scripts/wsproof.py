@@ -1,0 +1,62 @@
+"""`wsproof`: the one command. Turns every outcome into an exit code.
+
+`serve` is handed to the monitor before anything else is imported, so that a running server
+carries none of the harness's libraries.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from monitor.contract.verdicts import ExitCode, WsproofError
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every expected failure becomes one message."""
+    try:
+        if arguments[:1] == ["serve"]:
+            from monitor.__main__ import serve
+
+            return serve(arguments[1:])
+        return _dispatch(arguments)
+    except WsproofError as error:
+        print(f"wsproof: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("wsproof: interrupted", file=sys.stderr)
+        return ExitCode.NO_VERDICT
+    except Exception:  # noqa: BLE001 - the last resort: a defect of ours, shown whole
+        traceback.print_exc()
+        print("wsproof: internal error; the trace above is a defect of wsproof", file=sys.stderr)
+        return ExitCode.INTERNAL
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    import typer
+
+    from scripts.cli.app import app, load_commands
+
+    load_commands()
+    try:
+        code = app(args=list(arguments), prog_name="wsproof", standalone_mode=False)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.Abort:
+        print("wsproof: interrupted", file=sys.stderr)
+        return ExitCode.NO_VERDICT
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's usage errors print themselves
+        if show is None:
+            raise
+        show()
+        return ExitCode.USAGE
+    return int(code or ExitCode.HOLDS)
+
+
+if __name__ == "__main__":
+    main()

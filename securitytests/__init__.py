@@ -1,0 +1,1 @@
+"""The security gate: one function a check."""
