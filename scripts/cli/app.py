@@ -12,11 +12,16 @@ import scripts.cli
 
 app = typer.Typer(
     name="wsproof",
-    help="Proves what a real-time WebSocket service claims about itself.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def wsproof() -> None:
+    """Proves what a real-time WebSocket service claims about itself."""
+
 
 StateOption = Annotated[
     Path,
