@@ -58,7 +58,9 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `bound`, `tolerance` and the metric are all in `unit`. `tolerance` widens the bound in the
     claim's favour and must be stated where it is used. Each of `requires` must hold as well:
-    a latency over the deliveries that did arrive proves nothing if others were lost.
+    a latency over the deliveries that did arrive proves nothing if others were lost. Each of
+    `given` states the load the sentence speaks of: a run that offered less can refute the claim
+    by breaking a requirement, but neither its figure nor its ease proves anything.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str
     tolerance: float = 0.0
     requires: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -96,7 +99,7 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
     """Load a claims document.
 
     Raises:
-        UsageError: missing file, unknown key, wrong type, doubled id or malformed requirement.
+        UsageError: missing file, unknown key, wrong type, doubled id or malformed condition.
     """
     claims = convert(read_toml(path, "claims"), _ClaimsDocument, f"claims {path}").claim
     seen: set[str] = set()
@@ -104,8 +107,8 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
         if claim.id in seen:
             raise UsageError(f"claims {path}: id {claim.id!r} stands twice; give each its own")
         seen.add(claim.id)
-        for requirement in claim.requires:
-            parse_objective(requirement)
+        for condition in (*claim.requires, *claim.given):
+            parse_objective(condition)
     return claims
 
 
@@ -130,26 +133,45 @@ def judge(claim: Claim, metrics: Mapping[str, Metric], run: RunVerdict) -> Judge
     """Judge one claim from one run's metrics.
 
     An INVALID run proves nothing, either way. Otherwise a broken requirement makes the claim
-    FALSE; a missing metric leaves it UNPROVEN. With an interval over repeats, the claim is TRUE
-    if the whole interval keeps the bound, FALSE if none of it does, UNPROVEN in between.
+    FALSE; a missing metric, or a load below what is `given`, leaves it UNPROVEN. With an interval
+    over repeats, the claim is TRUE if the whole interval keeps the bound, FALSE if none of it
+    does, UNPROVEN in between.
     """
-    if run is RunVerdict.INVALID:
-        return Judgement(claim, ClaimVerdict.UNPROVEN, "the run is INVALID")
     measured = metrics.get(claim.metric)
-    for text in claim.requires:
-        requirement = parse_objective(text)
-        figure = metrics.get(requirement.metric)
-        if figure is None:
-            return _unproven(claim, f"no {requirement.metric} in the evidence", measured)
-        if not holds(figure.value, requirement.comparison, requirement.bound):
-            came = f"{requirement.metric} was {figure.value:g}"
-            reason = f"{came}; the claim requires {requirement}"
+    if run is RunVerdict.INVALID:
+        return _unproven(claim, "the run is INVALID", measured)
+    broken = _unmet(claim.requires, metrics)
+    for condition, figure in broken:
+        if figure is not None:
+            reason = f"{condition.metric} was {figure.value:g}; the claim requires {condition}"
             return Judgement(claim, ClaimVerdict.FALSE, reason, measured, _margin(claim, measured))
+    for condition, figure in (*broken, *_unmet(claim.given, metrics)):
+        if figure is None:
+            return _unproven(claim, f"no {condition.metric} in the evidence", measured)
+        reason = f"{condition.metric} was {figure.value:g}; the claim speaks of {condition}"
+        return _unproven(claim, reason, measured)
     if measured is None or math.isnan(measured.value):
         return _unproven(claim, f"no {claim.metric} in the evidence", None)
     if measured.unit != claim.unit:
         reason = f"{claim.metric} is in {measured.unit}, the claim in {claim.unit}"
         return _unproven(claim, reason, measured)
+    return _compare(claim, measured)
+
+
+def _unmet(
+    conditions: tuple[str, ...], metrics: Mapping[str, Metric]
+) -> tuple[tuple[Objective, Metric | None], ...]:
+    """Return the conditions that do not hold, each with its figure; None where it is missing."""
+    parsed = tuple(map(parse_objective, conditions))
+    found = tuple((condition, metrics.get(condition.metric)) for condition in parsed)
+    return tuple(
+        (condition, figure)
+        for condition, figure in found
+        if figure is None or not holds(figure.value, condition.comparison, condition.bound)
+    )
+
+
+def _compare(claim: Claim, measured: Metric) -> Judgement:
     ends = measured.interval or (measured.value, measured.value)
     kept = [holds(end, claim.comparison, claim.bound, claim.tolerance) for end in ends]
     margin = _margin(claim, measured)
@@ -157,7 +179,8 @@ def judge(claim: Claim, metrics: Mapping[str, Metric], run: RunVerdict) -> Judge
     if all(kept):
         return Judgement(claim, ClaimVerdict.TRUE, f"{rule} holds", measured, margin)
     if not any(kept):
-        return Judgement(claim, ClaimVerdict.FALSE, f"{rule} does not hold", measured, margin)
+        reason = f"{rule} does not hold: it was {measured.value:g}"
+        return Judgement(claim, ClaimVerdict.FALSE, reason, measured, margin)
     reason = f"the interval {ends[0]:g} to {ends[1]:g} {claim.unit} straddles the bound"
     return Judgement(claim, ClaimVerdict.UNPROVEN, reason, measured, margin)
 

@@ -7,6 +7,7 @@ names.
 
 import csv
 import hashlib
+import math
 import os
 import re
 import secrets
@@ -122,7 +123,8 @@ class Histogram(msgspec.Struct, frozen=True):
     """One mergeable histogram: HdrHistogram V2 (base64, values in `unit`) with exact extremes.
 
     `out_of_range` counts values the buckets could not hold; they are in no bucket, though
-    `count`, `sum` and `max` include them.
+    `count`, `sum` and `max` include them. `name` is `response` (due to read) or `service` (send
+    to read) for deliveries; `repeat` counts from 1, and whoever wants the whole run merges.
     """
 
     name: str
@@ -239,7 +241,16 @@ class RunWriter:
             out.writelines(encode(record) + b"\n" for record in records)
 
     def finish(self, record: RunRecord) -> Path:
-        """Add checksums, write `run.json`, and move the folder to its place, read-only."""
+        """Add checksums, write `run.json`, and move the folder to its place, its files read-only.
+
+        Raises:
+            ValueError: a metric is not a finite number; JSON could not hold it.
+        """
+        for name, metric in record.metrics.items():
+            if not math.isfinite(metric.value):
+                raise ValueError(
+                    f"metric {name} is {metric.value}; leave out what was not measured"
+                )
         files = {path.name: _sha256(path) for path in sorted(self._partial.iterdir())}
         complete = msgspec.structs.replace(record, files=files)
         text = msgspec.json.format(msgspec.json.encode(complete), indent=2)
@@ -260,7 +271,12 @@ class Run:
         self.record = record
 
     def rows(self, table: Table) -> Iterator[tuple[Scalar, ...]]:
-        """Yield the rows of a table as typed values; an empty cell is None."""
+        """Yield the rows of a table as typed values; an empty cell is None.
+
+        A run that ended before it had such a table has no rows of it.
+        """
+        if table.file not in self.record.files:
+            return
         parsers = [_PARSERS[column.type] for column in table.columns]
         with (self.path / table.file).open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
@@ -277,7 +293,9 @@ class Run:
                 )
 
     def histograms(self) -> tuple[Histogram, ...]:
-        """Return every histogram of the run."""
+        """Return every histogram of the run; none if it ended before it had any."""
+        if HISTOGRAMS not in self.record.files:
+            return ()
         decode = msgspec.json.Decoder(Histogram).decode
         with (self.path / HISTOGRAMS).open("rb") as file:
             return tuple(decode(line) for line in file)
@@ -311,11 +329,17 @@ def load_run(path: Path) -> Run:
     except msgspec.MsgspecError as error:
         raise NoVerdictError(f"run {path}: {_RUN} is damaged: {error}") from error
     for name, expected in record.files.items():
-        file = path / name
-        if not file.is_file():
-            raise NoVerdictError(f"run {path}: incomplete: {name} is missing")
-        if _sha256(file) != expected:
-            raise NoVerdictError(f"run {path}: {name} was changed after the run: checksum differs")
+        try:
+            found = _sha256(path / name)
+        except OSError as error:
+            raise NoVerdictError(
+                f"run {path}: incomplete: {name} cannot be read: {error.strerror}; measure again"
+            ) from error
+        if found != expected:
+            raise NoVerdictError(
+                f"run {path}: {name} was changed after the run: its checksum"
+                " differs; measure again or restore the file"
+            )
     return Run(path, record)
 
 
@@ -323,7 +347,11 @@ def list_runs(root: Path) -> list[Path]:
     """Return the finished run folders under `root`, oldest first."""
     if not root.is_dir():
         return []
-    return sorted(path for path in root.iterdir() if (path / _RUN).is_file())
+    return sorted(
+        path
+        for path in root.iterdir()
+        if not path.name.startswith(".") and (path / _RUN).is_file()  # a dot: cut short by a kill
+    )
 
 
 class _Versioned(msgspec.Struct):
