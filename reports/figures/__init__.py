@@ -1,0 +1,1 @@
+"""The report's figures: one function each, marked with `@figure`."""
