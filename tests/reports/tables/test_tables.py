@@ -1,0 +1,86 @@
+"""The other tables: what they count, and what they say where the evidence has nothing."""
+
+from dataclasses import replace
+
+import msgspec
+
+from reports.tables.delivery import delivery
+from reports.tables.latency import latency
+from reports.tables.provenance import provenance
+from reports.tables.repeats import repeats
+from reports.tables.resources import resources
+from tests.reports import synthetic
+
+
+def column(table, number):
+    return {row[0]: row[number] for row in table.rows}
+
+
+def test_a_percentile_without_enough_events_says_so(dossier_of):
+    table = latency(dossier_of(synthetic.NORMAL))
+    assert column(table, 1)["p99.99"] == "n too small"
+    assert column(table, 1)["p99"] == "1.85 ms [1.85–1.86 ms]"
+
+
+def test_response_and_service_time_stand_side_by_side(dossier_of):
+    table = latency(dossier_of(synthetic.SLOW))
+    assert table.header == ("", "Response time", "Service time")
+    assert column(table, 1)["p50"] == "20.6 ms [20.6–20.6 ms]"
+    assert column(table, 2)["p50"] == "20.6 ms [20.6–20.6 ms]"
+    assert "2,750,000 deliveries in 5 repeats" in table.notes[1]
+
+
+def test_values_outside_the_histogram_are_admitted(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    merged = replace(dossier.response.merged, out_of_range=3)
+    table = latency(replace(dossier, response=replace(dossier.response, merged=merged)))
+    assert table.notes[-1] == "3 deliveries lie outside the histogram's range."
+
+
+def test_every_delivery_is_accounted_for_to_the_last_one(dossier_of):
+    counted = column(delivery(dossier_of(synthetic.LOSSY)), 1)
+    assert counted["Deliveries expected"] == "2,750,000"
+    assert counted["Deliveries received"] == "2,749,965"
+    assert counted["Deliveries lost"] == "35"
+
+
+def test_a_count_that_was_not_taken_has_no_row(dossier_of):
+    assert "Events late" not in column(delivery(dossier_of(synthetic.NORMAL)), 1)
+
+
+def test_target_and_generator_are_told_apart(dossier_of):
+    table = resources(dossier_of(synthetic.NORMAL))
+    assert table.header == ("", "Target", "Generator", "Publisher")
+    assert table.rows[0] == ("Peak RSS", "41.1 MB", "105 MB", "33.1 MB")
+
+
+def test_memory_that_could_not_be_read_is_not_zero(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    blind = replace(
+        dossier.resources.roles["target"],
+        rss_bytes=dossier.resources.roles["target"].rss_bytes * float("nan"),
+    )
+    roles = {**dossier.resources.roles, "target": blind}
+    table = resources(replace(dossier, resources=replace(dossier.resources, roles=roles)))
+    assert table.rows[0][1] == "not readable"
+
+
+def test_each_repeat_has_a_row_and_an_unlucky_one_its_reason(dossier_of):
+    dossier = dossier_of(synthetic.QUICK)
+    first, second = dossier.record.repeats
+    doubted = msgspec.structs.replace(second, reasons=("the load average was 4.1",))
+    record = msgspec.structs.replace(dossier.record, repeats=(first, doubted))
+    table = repeats(replace(dossier, record=record))
+    assert [row[0] for row in table.rows] == ["1", "2"]
+    assert table.notes == ("Repeat 2: the load average was 4.1.",)
+
+
+def test_a_single_repeat_needs_no_table_of_repeats(dossier_of):
+    assert repeats(dossier_of(replace(synthetic.QUICK, repeats=1))) is None
+
+
+def test_provenance_names_the_run_the_machine_and_the_code(dossier_of):
+    rows = column(provenance(dossier_of(synthetic.NORMAL)), 1)
+    assert rows["Run"] == f"`{synthetic.RUN_ID}`"
+    assert rows["Measured code (SHA-256)"] == "`c0dec0dec0de…`"
+    assert rows["Load average after"] == "1.40, 0.60, 0.40 (1, 5, 15 min)"
