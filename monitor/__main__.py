@@ -1,8 +1,40 @@
 """`python -m monitor` and `wsproof serve`: settings from flags, then the server."""
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.contract.verdicts import ExitCode, WsproofError
+from monitor.settings import load
 
 
 def serve(arguments: Sequence[str]) -> int:
-    """Run the server until it is told to stop; return its exit code."""
-    return len(arguments) * 0
+    """Run the server until it is told to stop; return its exit code.
+
+    Raises:
+        WsproofError: the settings, the state folder or the address cannot be used.
+    """
+    settings, check = load(arguments, os.environ)
+    from monitor import logs, server  # noqa: PLC0415 - wrong settings are told without them
+    from monitor.statefolder import open_state_folder  # noqa: PLC0415
+
+    if check:
+        server.tls_context(settings)
+        print("wsproof serve: the settings are in order", file=sys.stderr)
+        return ExitCode.HOLDS
+    logs.configure(settings.log_level, settings.log_format)
+    return server.run(settings, open_state_folder(Path(settings.state)))
+
+
+def main() -> int:
+    """Run the server of this process's command line."""
+    try:
+        return serve(sys.argv[1:])
+    except WsproofError as error:
+        print(f"monitor: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -95,12 +95,18 @@ class AsyncSubscriber:
         return self._since if isinstance(self._since, Position) else None
 
     async def __aiter__(self) -> AsyncGenerator[Event]:
+        resuming = self._since is not None
         async with aclosing(self.items()) as items:
             async for item in items:
-                if isinstance(item, Event):
-                    yield item
-                elif isinstance(item, Gap):
-                    _log.warning("%d events were left out: %s", item.omitted, item.reason)
+                match item:
+                    case Event():
+                        yield item
+                    case Gap(omitted=omitted, reason=reason):
+                        _log.warning("%d events were left out: %s", omitted, reason)
+                    case Subscribed(recovered=recovered):
+                        if resuming and not recovered:
+                            _log.warning("what was missed is lost; a snapshot took its place")
+                        resuming = True
 
     async def items(self) -> AsyncGenerator[Item]:
         """Yield events, gaps and fences as they come."""
@@ -165,8 +171,6 @@ class AsyncSubscriber:
             self._fence = None
         if fence.recovered and isinstance(self._since, Position):
             return  # what was missed follows, and moves the position as it comes
-        if self._since is not None:
-            _log.warning("what was missed cannot be had any more; a snapshot takes its place")
         self._since = Position(fence.epoch, fence.offset)
 
 

@@ -1,0 +1,133 @@
+"""Decides on a readable request: a page, a refusal, or a session with its first effects."""
+
+import logging
+from typing import NamedTuple, Protocol
+
+from monitor.authority import Authority
+from monitor.gate import Gate, Pass
+from monitor.handshake import Asked
+from monitor.metrics import Metrics
+from monitor.pages import UNCOUNTED, Answer, Pages, problem
+from monitor.session import Effect, Rules, Session
+from monitor.tokens import Grant, Scope, TokenError
+from monitor.wire import CloseCode, ErrorCode
+
+log = logging.getLogger("monitor.admission")
+
+#: The path WebSocket clients connect to.
+SOCKET_PATH = "/"
+
+
+class Admission(NamedTuple):
+    """A handshake to accept: the session, and what it begins with."""
+
+    session: Session
+    effects: list[Effect]
+
+
+class Readiness(Protocol):
+    """Whether the server takes new clients."""
+
+    def ready(self) -> bool:
+        """Tell whether new clients are welcome."""
+
+
+class Admissions:
+    """The order in which a request is judged: limit, origin, path, readiness, credentials."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        readiness: Readiness,
+        gate: Gate,
+        authority: Authority,
+        pages: Pages,
+        metrics: Metrics,
+    ) -> None:
+        self._rules = rules
+        self._readiness = readiness
+        self._gate = gate
+        self._authority = authority
+        self._pages = pages
+        self._metrics = metrics
+
+    def judge(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:
+        """Answer a request, or admit it."""
+        if asked.path in UNCOUNTED and not asked.upgrade:
+            entered.counted = True
+            return self._pages.answer(asked.path)
+        wait = self._gate.count(entered, now)
+        if asked.upgrade and asked.foreign:
+            log.warning("refused a page of origin %r; --allow-origin admits it", asked.origin)
+            return self._refuse("origin", problem(403, "this origin is not allowed"))
+        if wait > 0:
+            if asked.upgrade and asked.origin is not None and self._gate.explain(entered):
+                return self._turn_away(entered, now, limited=wait)
+            return self._refuse("requests", problem(429, "too many requests", retry_after=wait))
+        if not asked.upgrade:
+            return self._page(asked, entered, now)
+        if asked.path != SOCKET_PATH:
+            return problem(404, "no WebSocket is served here")
+        if not self._readiness.ready():
+            return self._refuse("draining", problem(503, "shutting down", retry_after=1))
+        return self._client(asked, entered, now)
+
+    def _page(self, asked: Asked, entered: Pass, now: float) -> Answer:
+        if self._pages.needs_token(asked.path) and not self._rules.settings.public_status:
+            grant = self._grant(asked)
+            if grant is None:
+                return self._unauthorized(self._gate.failed(entered.key, now))
+            if Scope.ADMIN not in grant.scopes:
+                return problem(403, "the token's scope does not allow this")
+        return self._pages.answer(asked.path)
+
+    def _client(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:
+        session = Session(self._rules, entered.key, now, stream=asked.stream)
+        if asked.token is None and not asked.ambiguous:
+            return Admission(session, session.open(None, now))
+        grant = self._grant(asked)
+        if grant is not None:
+            return Admission(session, session.open(grant, now))
+        wait = self._gate.failed(entered.key, now)
+        if asked.origin is not None and self._gate.explain(entered):
+            return self._turn_away(entered, now, throttled=wait)
+        return self._unauthorized(wait)
+
+    def _grant(self, asked: Asked) -> Grant | None:
+        """Return what the request's one credential grants, or None."""
+        if asked.token is None or asked.ambiguous:
+            return None
+        try:
+            return self._authority.verify(asked.token)
+        except TokenError as error:
+            log.debug("authentication failed: %s", error.reason)
+            return None
+
+    def _unauthorized(self, wait: float) -> Answer:
+        """Return the one answer every failed authentication gets."""
+        if wait > 0:
+            text = "too many failed attempts"
+            return self._refuse("failures", problem(429, text, retry_after=wait))
+        challenge = {"WWW-Authenticate": 'Bearer realm="monitor"'}
+        text = "authentication failed"
+        return self._refuse("authentication", problem(401, text, headers=challenge))
+
+    def _turn_away(
+        self, entered: Pass, now: float, *, limited: float = 0.0, throttled: float = 0.0
+    ) -> Admission:
+        """Accept a browser's handshake only to say why it is refused."""
+        session = Session(self._rules, entered.key, now, stream=False)
+        wait = limited or throttled
+        if wait > 0:
+            self._metrics.refuse("requests" if limited else "failures")
+            text = "too many requests" if limited else "too many failed attempts"
+            code, close = ErrorCode.RATE_LIMITED, CloseCode.LIMITED
+        else:
+            self._metrics.refuse("authentication")
+            text = "authentication failed"
+            code, close = ErrorCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED
+        return Admission(session, session.turn_away(code, close, text, wait or None, now))
+
+    def _refuse(self, reason: str, answer: Answer) -> Answer:
+        self._metrics.refuse(reason)
+        return answer

@@ -1,0 +1,392 @@
+"""One TCP connection: bytes in and out around the sans-I/O WebSocket protocol.
+
+An `asyncio.Protocol`, not a task: it reads the request, answers pages, carries out what the
+session decides, and keeps a peer that does not read from being read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Protocol, cast
+
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from monitor import handshake, wire
+from monitor.admission import Admission
+from monitor.eventlog import Filter
+from monitor.gate import Pass
+from monitor.pages import Answer
+from monitor.session import (
+    Abort,
+    Close,
+    Effect,
+    ProtocolPing,
+    Rules,
+    Send,
+    Session,
+    Silence,
+    Store,
+    Stream,
+)
+from monitor.settings import Settings
+from monitor.wire import CloseCode
+
+log = logging.getLogger("monitor.connection")
+
+#: Largest message before authentication: an `auth` with the largest token fits.
+_UNAUTHENTICATED_BYTES = 10_240
+
+#: Unsent bytes above which the transport asks for a pause: small, so that a stalled reader
+#: costs little and is noticed early.
+WRITE_BUFFER_BYTES = 64 * 1024
+
+#: The longest method name and the space after it.
+_METHOD_BYTES = 8
+
+#: The library logs each frame at debug; ours is one line a fault.
+_protocol_log = logging.getLogger("monitor.protocol")
+_protocol_log.setLevel(logging.CRITICAL)
+
+# Inbound only: 2¹² bytes of window, nothing kept between messages.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=12,
+    client_max_window_bits=12,
+)
+
+
+class Host(Rules, Protocol):
+    """What a connection asks of the server it belongs to."""
+
+    settings: Settings
+    origins: handshake.Origins
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def enter(self, connection: "Connection", peer: str) -> Answer | None:
+        """Take a slot for a new connection, or return the answer that refuses it."""
+
+    def identify(self, connection: "Connection", request: Request | None) -> Answer | None:
+        """Settle who the client is, now that headers are known (None: they are unreadable)."""
+
+    def leave(self, connection: "Connection") -> None:
+        """Take back all the connection holds. Called once for each `enter`."""
+
+    def ask(self, connection: "Connection", asked: handshake.Asked) -> Answer | Admission:
+        """Decide on a readable request: a page, a refusal, or a session."""
+
+    def watch(self, connection: "Connection", deadline: float) -> None:
+        """Call `check` at the deadline (monotonic seconds) or a little later."""
+
+    def stream(self, connection: "Connection", stream: Stream) -> None:
+        """Subscribe the connection, and write what comes before the live events."""
+
+    def silence(self, connection: "Connection") -> None:
+        """Unsubscribe the connection."""
+
+    def closing(self, connection: "Connection", close: Close) -> None:
+        """Note that the server ends the connection: no more deliveries, one line in the log."""
+
+    def store(self, connection: "Connection", store: Store) -> None:
+        """Queue events for the next commit."""
+
+    def pause(self, connection: "Connection") -> None:
+        """Note that the connection cannot be written to."""
+
+    def resume(self, connection: "Connection") -> None:
+        """Note that the connection can be written to again."""
+
+
+class Connection(asyncio.Protocol):
+    """One client. `entered` is what it holds at the gate; `peer` the connected address."""
+
+    __slots__ = (
+        "_deadline",
+        "_ended",
+        "_fragments",
+        "_host",
+        "_message",
+        "_protocol",
+        "_refusal",
+        "_start",
+        "cursor",
+        "entered",
+        "filter",
+        "peer",
+        "session",
+        "stalled",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, host: Host) -> None:
+        self.peer = ""
+        self.entered: Pass
+        self.session: Session | None = None
+        self.cursor = 0
+        self.filter: Filter | None = None
+        self.stalled = False
+        self.writable = True
+        self.transport: asyncio.Transport
+        self._host = host
+        self._message: bytearray | None = None
+        self._fragments = 0
+        self._refusal: Answer | None = None
+        self._deadline = 0.0
+        self._start = b""  # of what came: tells which method an unreadable request had
+        self._ended = False  # nothing is written or read any more, but for the peer's own end
+        self._protocol = ServerProtocol(
+            extensions=[_DEFLATE] if host.settings.compression else None,
+            max_size=_UNAUTHENTICATED_BYTES,
+            logger=_protocol_log,
+        )
+
+    # Transport side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a slot; a connection above the limit is answered once its request is there."""
+        self.transport = transport = cast(asyncio.Transport, transport)  # TCP or TLS: both ways
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        # A peer that is gone already has no name; it is let go at once below.
+        peername = transport.get_extra_info("peername")
+        self.peer = peername[0] if peername else "0.0.0.0"
+        self._refusal = self._host.enter(self, self.peer)
+        settings = self._host.settings
+        wait = settings.close_timeout_s if self._refusal else settings.handshake_timeout_s
+        self._deadline = self._host.now() + wait
+        if not peername:
+            transport.abort()
+        self._host.watch(self, self._deadline)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give everything back."""
+        self._ended = True
+        self._host.leave(self)
+        if isinstance(exc, OSError):
+            log.debug("connection lost: %s: %s", self.entered.key, exc.strerror)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the protocol; handle each request or frame it yields."""
+        if self._ended:
+            return  # the peer has been told to end; what it still sends is of no interest
+        protocol = self._protocol
+        if self.session is None and len(self._start) < _METHOD_BYTES:
+            self._start += data[:_METHOD_BYTES]
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if self._ended:
+                return
+            if isinstance(event, Request):
+                self._requested(event)
+            elif isinstance(event, Frame):
+                self._received(event)
+        if self._ended:
+            return
+        if self.session is None and protocol.handshake_exc is not None:
+            answer = self._host.identify(self, None) or self._refusal
+            self._answer(answer or handshake.unreadable(protocol.handshake_exc, self._start))
+            return
+        if protocol.parser_exc is not None:
+            log.debug("protocol error of %s: %s", self.entered.key, protocol.parser_exc)
+        self._write_pending()
+
+    def pause_writing(self) -> None:
+        """Stop reading from a peer that does not read, and leave it behind in the log."""
+        self.writable = False
+        self.transport.pause_reading()
+        self._host.pause(self)
+
+    def resume_writing(self) -> None:
+        """Go on where it was left."""
+        self.writable = True
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._host.resume(self)
+
+    # Fan-out side
+
+    @property
+    def expires_at(self) -> float:
+        """Monotonic time after which nothing may be delivered."""
+        return self.session.expires_at if self.session is not None else 0.0
+
+    def deliver(self, frames: bytes, now: float) -> None:
+        """Write whole frames, if the session is open."""
+        session = self.session
+        if session is not None and session.closing_since is None:
+            self._write(frames)
+            session.delivered = now
+
+    def expire(self, now: float) -> None:
+        """Close: the token has expired."""
+        if self.session is not None:
+            self.carry_out(self.session.due(now, drained=False))
+
+    def reply(self, payload: bytes) -> None:
+        """Send one message, unless the session is closing."""
+        if self.session is not None and self.session.closing_since is None:
+            self._write(wire.text_frame(payload))
+
+    # Session side
+
+    def carry_out(self, effects: Iterable[Effect]) -> None:
+        """Do what the session decided, in order."""
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._write(wire.text_frame(effect.payload))
+                case Store():
+                    self._host.store(self, effect)
+                case Stream():
+                    self._host.stream(self, effect)
+                case Silence():
+                    self._host.silence(self)
+                case ProtocolPing():
+                    self._protocol.send_ping(b"")
+                case Close():
+                    self._close(effect)
+                case Abort():
+                    self.transport.abort()
+        self._write_pending()
+
+    def check(self, now: float) -> None:
+        """Carry out deadlines that have passed, and ask to be called at the next."""
+        session = self.session
+        if session is None:
+            if now >= self._deadline:
+                self.transport.abort()
+            else:
+                self._host.watch(self, self._deadline)
+            return
+        drained = self.transport.get_write_buffer_size() == 0
+        self.carry_out(session.due(now, drained=drained))
+        if not self.transport.is_closing():
+            self._host.watch(self, session.next_deadline())
+
+    def end(self, code: CloseCode, reason: str, farewell: bytes | None = None) -> None:
+        """Close for a reason of the server's; `farewell` is a message sent before."""
+        if self.session is None:
+            self.transport.abort()
+            return
+        effects = self.session.close(code, reason, self._host.now())
+        if effects and farewell is not None:
+            effects.insert(0, Send(farewell))
+        self.carry_out(effects)
+
+    # Parts
+
+    def _requested(self, request: Request) -> None:
+        """Answer an HTTP request: with a page, a refusal, or a session."""
+        refusal = self._host.identify(self, request) or self._refusal
+        asked = refusal or handshake.read(request, self._host.origins)
+        decided = asked if isinstance(asked, Answer) else self._host.ask(self, asked)
+        if isinstance(decided, Admission):
+            response = self._protocol.accept(request)
+            if response.status_code == 101:
+                self._protocol.send_response(response)
+                self._begin(decided)
+                return
+            decided = handshake.refused_upgrade(response.status_code, request)
+        self._answer(decided)
+
+    def _begin(self, admission: Admission) -> None:
+        """Open the session the server has decided on."""
+        self._write_pending()
+        self.session = admission.session
+        self.carry_out(admission.effects)
+        self._admit_size()
+        self._host.watch(self, self.session.next_deadline())
+
+    def _answer(self, answer: Answer) -> None:
+        """Write an HTTP answer and end; the library's own wording is not used."""
+        self._protocol.data_to_send()
+        self._write(answer.encode())
+        self._end()
+
+    def _received(self, frame: Frame) -> None:
+        session = self.session
+        if session is None:
+            return
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.CONT:
+                self._assemble(frame, session)
+            case Opcode.PONG:
+                session.pong()
+            case Opcode.BINARY:
+                self.end(CloseCode.BAD_MESSAGE, "text messages are spoken here")
+            case Opcode.CLOSE:
+                session.closing_since = session.closing_since or self._host.now()
+            case _:
+                pass  # a ping: the protocol has put the pong among its writes
+
+    def _assemble(self, frame: Frame, session: Session) -> None:
+        """Put fragments together; hand a whole text message to the session."""
+        whole: bytes | bytearray | memoryview = frame.data
+        if not frame.fin or self._message is not None:
+            self._message = self._message or bytearray()
+            self._message += frame.data
+            self._fragments += 1
+            if self._fragments > self._host.settings.max_fragments:
+                self.end(CloseCode.BAD_MESSAGE, "too many fragments")
+                return
+            if not frame.fin:
+                return
+            whole, self._message, self._fragments = self._message, None, 0
+        try:
+            text = str(whole, "utf-8")
+        except UnicodeDecodeError:
+            self.end(CloseCode.INVALID_DATA, "not UTF-8")
+            return
+        self.carry_out(session.receive(text, self._host.now()))
+        self._admit_size()
+
+    def _admit_size(self) -> None:
+        """Let an authenticated client send messages of full size."""
+        if self.session is not None and self.session.grant is not None:
+            self._protocol.max_message_size = self._host.settings.max_message_bytes
+
+    def _close(self, close: Close) -> None:
+        """Begin the closing handshake; the peer has until the close deadline to finish it."""
+        self._host.closing(self, close)
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(close.code, close.reason)
+
+    def _write(self, data: bytes) -> None:
+        if not (self._ended or self.transport.is_closing()):
+            self.transport.write(data)
+
+    def _write_pending(self) -> None:
+        """Write what the protocol has to say; end where it ends the stream."""
+        for data in self._protocol.data_to_send():
+            if data:
+                self._write(data)
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        """Send what is buffered and half-close; drop the peer if it does not end in time.
+
+        Half-closed rather than closed, because unread bytes would make the kernel reset the
+        connection and the peer might lose our last words.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        self._host.silence(self)
+        now = self._host.now()
+        self._deadline = now + self._host.settings.close_timeout_s
+        if self.session is not None:
+            self.session.closing_since = self.session.closing_since or now
+        self._host.watch(self, self._deadline)
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()

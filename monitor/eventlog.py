@@ -1,0 +1,212 @@
+"""The bounded in-memory event log: offsets, epoch, encoded frames and phase state. Pure.
+
+Append-only, in offset order without holes. A subscriber is a cursor into it; nothing is kept
+per subscriber. Memory is bounded by `max_bytes` of frames and by the phases kept.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from monitor.events import Event, PhaseState, state_after
+
+#: The head of the lists is cut once this many forgotten entries stand there, so that trimming
+#: costs amortised constant time an entry.
+_TRIM_ENTRIES = 4_096
+
+#: Entries a filtered stretch looks at, at most.
+_FILTER_ENTRIES = 4_096
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which entries a subscriber wants; an absent part admits everything."""
+
+    phases: frozenset[str] | None = None
+    types: frozenset[str] | None = None
+    run: str | None = None
+
+    def admits(self, about: "About") -> bool:
+        """Tell whether an entry about this type, run and phase passes."""
+        return (
+            (self.types is None or about.type in self.types)
+            and (self.phases is None or about.phase in self.phases)
+            and (self.run is None or about.run == self.run)
+        )
+
+
+class About(NamedTuple):
+    """What an entry is about: enough to filter and thin it without decoding its frame."""
+
+    type: str
+    run: str | None
+    phase: str | None
+
+
+class Stretch(NamedTuple):
+    """Part of the log, as one subscriber gets it: bytes to write, and the cursor afterwards.
+
+    `sent` counts the entries in `frames`; `omitted` those that passed the filter but were left
+    out.
+    """
+
+    frames: bytes
+    upto: int
+    sent: int
+    omitted: int
+
+
+class EventLog:
+    """The newest entries of the journal, held for delivery.
+
+    Args:
+        epoch: the journal's identity; offsets of another epoch mean nothing here.
+        last: offset of the newest entry ever appended, 0 for none.
+        max_bytes: frames beyond this many bytes are forgotten, oldest first.
+        max_runs: runs whose phase states are kept, newest first.
+        max_phases: phases kept a run.
+    """
+
+    def __init__(
+        self,
+        epoch: str,
+        last: int = 0,
+        *,
+        max_bytes: int = 16 * 2**20,
+        max_runs: int = 50,
+        max_phases: int = 200,
+    ) -> None:
+        self.epoch = epoch
+        self.last = last
+        self.frame_bytes = 0
+        self._max_bytes = max_bytes
+        self._max_runs = max_runs
+        self._max_phases = max_phases
+        self._frames: list[bytes] = []
+        self._about: list[About] = []
+        self._dead = 0  # forgotten entries still at the head of the lists
+        self._states: dict[str | None, dict[str, PhaseState]] = {}
+
+    @property
+    def first(self) -> int:
+        """Offset of the oldest entry held; `last + 1` when none is."""
+        return self.last + 1 - (len(self._frames) - self._dead)
+
+    def append(self, frame: bytes, about: About) -> int:
+        """Append one entry and return its offset; the oldest give way above the byte bound."""
+        self._frames.append(frame)
+        self._about.append(about)
+        self.last += 1
+        self.frame_bytes += len(frame)
+        while self.frame_bytes > self._max_bytes:
+            self.frame_bytes -= len(self._frames[self._dead])
+            self._frames[self._dead] = b""
+            self._dead += 1
+        if self._dead > _TRIM_ENTRIES:
+            del self._frames[: self._dead]
+            del self._about[: self._dead]
+            self._dead = 0
+        return self.last
+
+    def note(self, event: Event) -> None:
+        """Fold an event into the phase states."""
+        run = None if event.run is msgspec.UNSET else event.run
+        phases = self._states.get(run)
+        before = phases.get(event.phase) if phases and event.phase is not msgspec.UNSET else None
+        state = state_after(event, before)
+        if state is None:
+            return
+        # Reinsertion keeps both mappings in order of last change: the oldest stand first.
+        phases = self._states.pop(run, {})
+        phases.pop(state.phase, None)
+        phases[state.phase] = state
+        self._states[run] = phases
+        if len(phases) > self._max_phases:
+            del phases[next(iter(phases))]
+        if len(self._states) > self._max_runs:
+            del self._states[next(iter(self._states))]
+
+    def progress(self, event: Event) -> int | float:
+        """Return the progress last known of the event's phase; 0 if it is new."""
+        run = None if event.run is msgspec.UNSET else event.run
+        known = self._states.get(run, {}).get(str(event.phase))
+        return known.progress if known is not None else 0
+
+    def states(self, wanted: Filter | None = None) -> Iterator[PhaseState]:
+        """Yield the current phase states, least recently changed first."""
+        for run, phases in self._states.items():
+            for phase, state in phases.items():
+                if wanted is None or (
+                    (wanted.run is None or wanted.run == run)
+                    and (wanted.phases is None or phase in wanted.phases)
+                    and (wanted.types is None or state.type in wanted.types)
+                ):
+                    yield state
+
+    def holds_after(self, offset: int) -> bool:
+        """Tell whether every entry after `offset` is still held (and `offset` is not ahead)."""
+        return self.first - 1 <= offset <= self.last
+
+    def count(self, after: int, wanted: Filter | None) -> int:
+        """Count the held entries after `after` that pass the filter."""
+        if wanted is None:
+            return self.last - after
+        return sum(map(wanted.admits, self._about[self._index(after + 1) :]))
+
+    def stretch(self, after: int, wanted: Filter | None, max_bytes: int) -> Stretch:
+        """Return what follows `after`, up to about `max_bytes` of frames, nothing left out.
+
+        At least one entry is passed, and a frame above the cap is whole. A filter looks at a
+        bounded number of entries, so that one that admits little costs others no time.
+        """
+        start = end = self._index(after + 1)
+        frames, about = self._frames, self._about
+        total, size = len(frames), 0
+        if wanted is None:
+            while end < total and size < max_bytes:
+                size += len(frames[end])
+                end += 1
+            chosen = frames[start:end]
+        else:
+            chosen = []
+            total = min(total, start + _FILTER_ENTRIES)
+            while end < total and size < max_bytes:
+                if wanted.admits(about[end]):
+                    chosen.append(frames[end])
+                    size += len(frames[end])
+                end += 1
+        return Stretch(b"".join(chosen), after + end - start, len(chosen), 0)
+
+    def thinned(self, after: int, wanted: Filter | None, max_entries: int) -> Stretch:
+        """Return at most `max_entries` entries after `after`, thinned.
+
+        Of several `phase_progress` entries of one phase only the newest stays; every entry of
+        another kind stays.
+        """
+        start = self._index(after + 1)
+        end = min(start + max_entries, len(self._frames))
+        kept: list[bytes] = []
+        omitted = 0
+        seen: set[tuple[str | None, str | None]] = set()
+        for index in range(end - 1, start - 1, -1):
+            about = self._about[index]
+            if wanted is not None and not wanted.admits(about):
+                continue
+            if about.type == "phase_progress":
+                phase = (about.run, about.phase)
+                if phase in seen:
+                    omitted += 1
+                    continue
+                seen.add(phase)
+            kept.append(self._frames[index])
+        kept.reverse()
+        return Stretch(b"".join(kept), after + end - start, len(kept), omitted)
+
+    def extend(self, entries: Iterable[tuple[bytes, About]]) -> None:
+        """Append several entries (a reloaded tail)."""
+        for frame, about in entries:
+            self.append(frame, about)
+
+    def _index(self, offset: int) -> int:
+        """Return where `offset` stands in the lists; it must be held, or the one after last."""
+        return offset - self.first + self._dead

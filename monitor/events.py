@@ -1,0 +1,216 @@
+"""Pipeline events: decoded, validated, cleaned and encoded. Pure.
+
+What is not in this schema is refused at publication, so it cannot leak. Free text is redacted
+and made printable before it is stored anywhere.
+"""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from monitor.redaction import neutralise, redact
+
+EventType = Literal[
+    "phase_start",
+    "phase_progress",
+    "phase_complete",
+    "phase_failed",
+    "checkpoint_created",
+    "file_trashed",
+    "phase_update",
+]
+Status = Literal["pending", "in_progress", "completed", "failed"]
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Text = Annotated[str, msgspec.Meta(max_length=4_096)]
+_Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
+_Percent = Annotated[int, msgspec.Meta(ge=0, le=100)] | Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+_NO_OFFSET = timedelta(0)
+_QUOTED_VALUE = re.compile(r" '.*'", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_INDEX = re.compile(r"`\$\.events\[(\d+)\]")
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event as a publisher sends it: no offset, no snapshot mark; those are the server's."""
+
+    type: EventType
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
+    phase: _Name | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    progress: _Percent | UnsetType = UNSET
+    path: _Path | UnsetType = UNSET
+    error: _Text | UnsetType = UNSET
+    run: _Name | UnsetType = UNSET
+    id: _Name | UnsetType = UNSET
+    message: _Text | UnsetType = UNSET
+
+
+class InvalidEventError(Exception):
+    """An event of the right shape that breaks its type's rule. Its text may be sent back."""
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    """What one event type demands beside `type` and `timestamp`, and what it fixes."""
+
+    required: tuple[str, ...]
+    allowed: frozenset[str]
+    status: Status | None = None
+    progress: int | None = None
+
+
+_EVERYWHERE = ("run", "id", "message")
+_STATE = ("phase", "status", "progress")
+
+
+def _rule(
+    *required: str,
+    also: tuple[str, ...] = (),
+    status: Status | None = None,
+    progress: int | None = None,
+) -> _Rule:
+    allowed = frozenset((*required, *also, *_EVERYWHERE))
+    return _Rule(required, allowed, status, progress)
+
+
+_RULES: dict[str, _Rule] = {
+    "phase_start": _rule("phase", also=_STATE, status="in_progress", progress=0),
+    "phase_progress": _rule("phase", "progress", also=_STATE, status="in_progress"),
+    "phase_complete": _rule("phase", also=_STATE, status="completed", progress=100),
+    "phase_failed": _rule("phase", "error", also=_STATE, status="failed"),
+    "checkpoint_created": _rule("path", also=("phase",)),
+    "file_trashed": _rule("path", also=("phase",)),
+    "phase_update": _rule(*_STATE, also=("error",)),
+}
+_OPTIONAL = tuple(field.name for field in msgspec.structs.fields(Event) if field.default is UNSET)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Stored(Event, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
+    """An event read back: its offset is known from elsewhere and skipped."""
+
+
+_stored = msgspec.json.Decoder(_Stored)
+
+
+def accept(event: Event) -> tuple[Event, int]:
+    """Validate one decoded event and return it clean and complete, with the redactions made.
+
+    Status and progress are filled in where the type fixes them; free text is redacted and
+    control characters are made visible in every text field.
+
+    Raises:
+        InvalidEventError: a field is missing, does not belong, or contradicts the type.
+    """
+    rule = _RULES[event.type]
+    changes: dict[str, object] = {}
+    redactions = 0
+    for name in _OPTIONAL:
+        value = getattr(event, name)
+        if value is UNSET:
+            continue
+        if name not in rule.allowed:
+            raise InvalidEventError(f"{event.type} has no field `{name}`")
+        if name in {"message", "error", "path"}:
+            clean, found = redact(value)
+            redactions += found
+            clean = neutralise(clean)
+        elif isinstance(value, str):
+            clean = neutralise(value)
+        else:
+            continue
+        if clean != value:
+            changes[name] = clean
+    for name in rule.required:
+        if getattr(event, name) is UNSET:
+            raise InvalidEventError(f"{event.type} needs `{name}`")
+    changes.update(_fixed(event, "status", rule.status))
+    changes.update(_fixed(event, "progress", rule.progress))
+    if event.timestamp.utcoffset() != _NO_OFFSET:
+        raise InvalidEventError("`timestamp` must be in UTC: end it with Z")
+    if changes:
+        event = msgspec.structs.replace(event, **changes)
+    return event, redactions
+
+
+def restore(payload: bytes) -> Event:
+    """Return the event whose JSON was stored by this server, offset and all."""
+    return _stored.decode(payload)
+
+
+def complete(event: Event, progress: float) -> Event:
+    """Return the event with this progress."""
+    return msgspec.structs.replace(event, progress=progress)
+
+
+def encode_event(event: Event, offset: int) -> bytes:
+    """Return the event's JSON as delivered: its own fields, then `offset`."""
+    return b'%b,"offset":%d}' % (_encode(event)[:-1], offset)
+
+
+def explain(error: Exception) -> tuple[str, int | None]:
+    """Say publicly what a decoding error was, and for which event of a batch.
+
+    Names places and expectations, never the values that came: those may be secrets.
+    """
+    said = str(error)
+    at = _INDEX.search(said)
+    if unknown := _UNKNOWN_FIELD.search(said):
+        name = neutralise(redact(unknown[1])[0])[:64]
+        said = said[: unknown.start()] + f"unknown field `{name}`" + said[unknown.end() :]
+    else:
+        said = _QUOTED_VALUE.sub("", said)
+    return said[:300], int(at[1]) if at else None
+
+
+class PhaseState(msgspec.Struct, frozen=True, kw_only=True):
+    """The current state of one phase of one run: what a newcomer is told first."""
+
+    type: Literal["phase_update"] = "phase_update"
+    timestamp: datetime
+    phase: str
+    status: Status
+    progress: int | float
+    run: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    snapshot: bool = True
+
+    def encode(self) -> bytes:
+        """Return the snapshot event's JSON; it has no offset."""
+        return _encode(self)
+
+
+def state_after(event: Event, before: PhaseState | None) -> PhaseState | None:
+    """Return the phase's state once `event` happened, or None if it says nothing of a phase."""
+    if event.phase is UNSET or event.status is UNSET:
+        return None
+    progress = event.progress
+    if progress is UNSET:
+        progress = before.progress if before is not None else 0
+    return PhaseState(
+        phase=event.phase,
+        status=event.status,
+        progress=progress,
+        timestamp=event.timestamp,
+        run=event.run,
+        message=event.message,
+        error=event.error,
+    )
+
+
+def _fixed(event: Event, name: str, value: object) -> dict[str, object]:
+    """Return the field to fill in, if the type fixes it and the publisher left it out."""
+    if value is None:
+        return {}
+    came = getattr(event, name)
+    if came is UNSET:
+        return {name: value}
+    if came != value:
+        raise InvalidEventError(f"{event.type} has {name} {value}; leave it out or say so")
+    return {}

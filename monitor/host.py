@@ -1,0 +1,324 @@
+"""The running monitor as its connections see it: shared state, and each decision's owner.
+
+Implements `connection.Host`. Knows no listening socket and no signal; those are the server's.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+
+from websockets.http11 import Request
+
+from monitor import wire
+from monitor.admission import Admission, Admissions
+from monitor.authority import Authority
+from monitor.connection import Connection
+from monitor.contract.verdicts import WsproofError
+from monitor.eventlog import About, EventLog
+from monitor.events import restore
+from monitor.fanout import Fanout
+from monitor.gate import Gate
+from monitor.handshake import Asked, Origins
+from monitor.journal import Journal
+from monitor.metrics import Metrics, rss_bytes
+from monitor.pages import Answer, Pages, problem
+from monitor.publication import Publications
+from monitor.session import Close, Store, Stream
+from monitor.settings import Settings
+from monitor.statefolder import StateFolder
+from monitor.tokens import Grant
+from monitor.wheel import Wheel
+from monitor.wire import CloseCode
+
+log = logging.getLogger("monitor")
+
+#: Resolution of deadlines, and how often revocations are looked for.
+SWEEP_S = 0.1
+
+#: Clients told to come back after a restart are spread over this many seconds.
+_RETURN_SPREAD_S = 2.0
+
+
+class Monitor:
+    """One running monitor.
+
+    Args:
+        clock: monotonic seconds.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: StateFolder,
+        origins: Origins,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.origins = origins
+        self.now = clock
+        self.wall_time = wall
+        self.metrics = Metrics()
+        self.draining = False
+        self.emptied = asyncio.Event()
+        self._connections: set[Connection] = set()
+        self._wheel: Wheel[Connection] = Wheel(SWEEP_S, clock())
+        self._gate = Gate(settings)
+        self._authority = Authority(state, wall)
+        pages = Pages(self)
+        self._admissions = Admissions(self, self, self._gate, self._authority, pages, self.metrics)
+        self._journal = Journal.open(
+            state.journal,
+            max_events=settings.journal_events,
+            max_bytes=settings.journal_bytes,
+            max_age_s=settings.journal_age_s,
+            synchronous=settings.synchronous,
+        )
+        self._log = _reload(self._journal, settings)
+        self._fanout = Fanout(self._log, self._schedule)
+        self._flush_scheduled = False
+        self._publications = Publications(
+            self._journal,
+            self._log,
+            self._fanout,
+            self.metrics,
+            schedule=self._schedule,
+            clock=clock,
+            wall=wall,
+        )
+
+    # What sessions ask (session.Rules)
+
+    def verify(self, token: str) -> Grant:
+        """Return what a token grants now, or raise TokenError."""
+        grant = self._authority.verify(token)
+        self.metrics.authentications += 1
+        return grant
+
+    def admit(self, address: str, now: float) -> float:
+        """Count a request of an address."""
+        wait = self._gate.admit(address, now)
+        if wait > 0:
+            self.metrics.refuse("requests")
+        return wait
+
+    def failed(self, address: str, now: float) -> float:
+        """Count a failed authentication of an address."""
+        wait = self._gate.failed(address, now)
+        self.metrics.refuse("failures" if wait > 0 else "authentication")
+        return wait
+
+    def quota(self, subject: str, events: int, now: float) -> float:
+        """Take events from a subject's publishing quota."""
+        wait = self._gate.quota(subject, events, now)
+        if wait > 0:
+            self.metrics.refuse("quota")
+        return wait
+
+    def accepts_events(self) -> bool:
+        """Tell whether publications can be stored now."""
+        return not self.draining
+
+    # What connections ask (connection.Host)
+
+    def enter(self, connection: Connection, peer: str) -> Answer | None:
+        """Take a slot for a new connection, or return the answer that refuses it."""
+        self.metrics.connections += 1
+        self._connections.add(connection)
+        connection.entered = self._gate.enter(peer)
+        if self._gate.proxied(peer):
+            # The proxy itself has no limit; its client is known once the headers are there.
+            self._gate.leave_slot(connection.entered)
+            return None
+        return self._without_slot(connection)
+
+    def identify(self, connection: Connection, request: Request | None) -> Answer | None:
+        """Settle who the client is, now that headers are known."""
+        if not self._gate.proxied(connection.peer):
+            return None
+        forwarded = [] if request is None else request.headers.get_all("X-Forwarded-For")
+        self._gate.identify(connection.entered, connection.peer, forwarded)
+        return self._without_slot(connection)
+
+    def leave(self, connection: Connection) -> None:
+        """Take back all a connection holds."""
+        self._fanout.unsubscribe(connection)
+        self._wheel.forget(connection)
+        self._connections.discard(connection)
+        self._gate.leave(connection.entered, self.now())
+        if not self._connections:
+            self.emptied.set()
+
+    def ask(self, connection: Connection, asked: Asked) -> Answer | Admission:
+        """Decide on a readable request."""
+        return self._admissions.judge(asked, connection.entered, self.now())
+
+    def watch(self, connection: Connection, deadline: float) -> None:
+        """Have the connection checked at the deadline."""
+        self._wheel.watch(connection, deadline)
+
+    def stream(self, connection: Connection, stream: Stream) -> None:
+        """Subscribe a connection; write snapshot and fence, the events follow by themselves."""
+        since = stream.since
+        if (
+            since is not None
+            and since.epoch == self._log.epoch
+            and self._log.holds_after(since.offset)
+        ):
+            cursor, recovered = since.offset, True
+            states, count = b"", self._log.count(cursor, stream.filter)
+        else:
+            cursor, recovered = self._log.last, False
+            states, count = self._fanout.snapshot(stream.filter)
+        fence = self._fanout.fence(cursor, recovered=recovered, count=count, ref=stream.ref)
+        connection.deliver(states + fence, self.now())
+        self._fanout.subscribe(connection, stream.filter, cursor)
+
+    def silence(self, connection: Connection) -> None:
+        """Unsubscribe a connection."""
+        self._fanout.unsubscribe(connection)
+
+    def closing(self, connection: Connection, close: Close) -> None:
+        """Stop deliveries to a connection the monitor ends."""
+        self._fanout.unsubscribe(connection)
+        self.metrics.evict(close.code.name.lower())
+        log.debug("closing %s: %d %s", connection.entered.key, close.code, close.reason)
+
+    def store(self, connection: Connection, store: Store) -> None:
+        """Queue events for the next commit."""
+        self._publications.store(connection, store)
+
+    def pause(self, connection: Connection) -> None:
+        """Leave a connection that cannot be written to where it is."""
+        self._fanout.pause(connection)
+
+    def resume(self, connection: Connection) -> None:
+        """Go on with a connection that can be written to again."""
+        self._fanout.resume(connection)
+
+    # What pages show (pages.Status)
+
+    def ready(self) -> bool:
+        """Tell whether new clients are welcome."""
+        return not self.draining
+
+    def exposition(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        gauges = {
+            "connections_open": len(self._connections),
+            "subscribers": len(self._fanout),
+            "lag_events": self._fanout.lag(),
+            "log_bytes": self._log.frame_bytes,
+            "offset": self._log.last,
+            "rss_bytes": rss_bytes(),
+        }
+        totals = {
+            "deliveries": self._fanout.deliveries,
+            "thinned": self._fanout.thinned,
+            "expired": self._fanout.expired,
+        }
+        return self.metrics.expose(gauges, totals)
+
+    def state(self) -> Mapping[str, object]:
+        """Return the current phases and where the log stands."""
+        return {
+            "epoch": self._log.epoch,
+            "first": self._log.first,
+            "offset": self._log.last,
+            "connections": len(self._connections),
+            "subscribers": len(self._fanout),
+            "phases": list(self._log.states()),
+        }
+
+    # What the server does
+
+    def connect(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    def sweep(self) -> None:
+        """Carry out deadlines that have passed, revocations and housekeeping."""
+        now = self.now()
+        self._take_up_revocations(now)
+        for connection in self._wheel.due(now):
+            connection.check(now)
+        self._gate.sweep(now)
+        self._journal.prune(self.wall_time())
+
+    def drain(self) -> None:
+        """Take no more publications, deliver what there is, and send every client away."""
+        self.draining = True
+        self.emptied.clear()
+        self._publications.flush()
+        for connection in list(self._connections):
+            wait = round(random.uniform(0.1, _RETURN_SPREAD_S), 3)  # noqa: S311 - jitter
+            farewell = wire.encode("server_shutdown", retry_after=wait)
+            connection.end(CloseCode.RESTARTING, "restarting", farewell)
+        if not self._connections:
+            self.emptied.set()
+
+    def close(self) -> None:
+        """Drop whoever is left and close the journal."""
+        for connection in list(self._connections):
+            connection.transport.abort()
+        self._journal.close()
+
+    def _take_up_revocations(self, now: float) -> None:
+        try:
+            changed = self._authority.poll()
+        except WsproofError as error:
+            log.error("keys and revocations stay as they were: %s", error)  # noqa: TRY400
+            return
+        if not changed:
+            return
+        for connection in list(self._connections):
+            session = connection.session
+            if session is None or session.grant is None:
+                continue
+            if self._authority.refuses(session.grant):
+                connection.carry_out(session.revoked(now))
+
+    def _without_slot(self, connection: Connection) -> Answer | None:
+        """Return the refusal of a connection that got no slot; drop it if there are too many."""
+        if connection.entered.slot:
+            return None
+        if self._gate.overcrowded(connection.entered):
+            connection.transport.abort()
+        if self._gate.full:
+            self.metrics.refuse("server_full")
+            return problem(503, "the server is full", retry_after=self.settings.ping_interval_s)
+        self.metrics.refuse("connections")
+        return problem(429, "too many connections", retry_after=1)
+
+    def _schedule(self) -> None:
+        """Flush once in the next turn of the event loop, or after the batching delay."""
+        if self._flush_scheduled:
+            return
+        self._flush_scheduled = True
+        loop = asyncio.get_running_loop()
+        if self.settings.max_batch_delay_s:
+            loop.call_later(self.settings.max_batch_delay_s, self._flush)
+        else:
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        self._publications.flush()
+
+
+def _reload(journal: Journal, settings: Settings) -> EventLog:
+    """Return the event log as the journal remembers it."""
+    tail = journal.tail(settings.journal_events, settings.log_bytes)
+    events = EventLog(
+        journal.epoch,
+        tail[0].offset - 1 if tail else journal.last,
+        max_bytes=settings.log_bytes,
+    )
+    for payload in journal.states():
+        events.note(restore(payload))
+    for entry in tail:
+        events.append(wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase))
+    return events

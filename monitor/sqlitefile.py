@@ -1,0 +1,49 @@
+"""SQLite files of ours: nobody else may read them, and a foreign one is told by its header.
+
+The header is read before SQLite may touch the file, so that a file that is not ours stays as it
+is to the byte.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from monitor.contract.verdicts import UsageError
+
+
+def create_private(path: Path) -> None:
+    """Create an empty file of mode 0600 unless there is a file already.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def require_ours(path: Path, what: str, application_id: int, version: int) -> bool:
+    """Check that the file is empty (return False) or one of ours (return True).
+
+    `what` names the file in errors ("journal"). Offsets are those of
+    https://www.sqlite.org/fileformat2.html#the_database_header.
+
+    Raises:
+        UsageError: another kind of file, or another format.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return False
+    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72]) != application_id:
+        raise UsageError(
+            f"{what} {path}: not a {what} of wsproof; it was left as it is. Move it away, or give"
+            " another folder with --state"
+        )
+    found = int.from_bytes(header[60:64])
+    if found != version:
+        raise UsageError(
+            f"{what} {path}: format {found}, expected {version}; another version of wsproof wrote"
+            " it. Use that version, or give another folder with --state"
+        )
+    return True
