@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
@@ -62,14 +63,20 @@ INVALID = replace(
 QUICK = replace(NORMAL, repeats=2, rate=1_000, window_s=2, clients=50)
 
 
-def write_run(root: Path, shape: Synthetic = NORMAL, run_id: str = RUN_ID) -> Path:
+def write_run(
+    root: Path,
+    shape: Synthetic = NORMAL,
+    run_id: str = RUN_ID,
+    target: str = "reference monitor",
+) -> Path:
     """Write the run folder under `root` and return it."""
     repeats = [_Repeat(shape, number) for number in range(1, shape.repeats + 1)]
     with RunWriter(root, run_id) as writer:
         writer.write_table(TIMELINE, _timeline(shape, repeats))
         writer.write_table(RESOURCES, _resources(shape))
         writer.write_histograms(part for each in repeats for part in each.histograms())
-        return writer.finish(_record(shape, run_id, repeats))
+        record = _record(shape, run_id, repeats)
+        return writer.finish(msgspec.structs.replace(record, target=target))
 
 
 def write_empty_run(root: Path, run_id: str = RUN_ID) -> Path:
