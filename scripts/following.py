@@ -1,0 +1,143 @@
+"""Follows a monitor until stopped: shows each event, and records it where that is wanted."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from monitor.client import (
+    AsyncSubscriber,
+    Event,
+    Gap,
+    LinkLostError,
+    Patience,
+    Selection,
+    Subscribed,
+)
+from monitor.client.link import Endpoint
+from scripts.liveview import LiveView
+from scripts.trace import TraceWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What to follow, from where, how patiently, and where to record it."""
+
+    endpoint: Endpoint
+    selection: Selection
+    since: int | None
+    patience: Patience
+    record: Path | None
+
+
+class View(Protocol):
+    """Shows events to a person or a program."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def tell(self, text: str) -> None:
+        """Say something that is no event."""
+
+
+class JsonLines:
+    """One JSON object an event on stdout, at once; words go to stderr."""
+
+    def show(self, event: Event) -> None:
+        """Print one event."""
+        sys.stdout.write(event.to_json().decode() + "\n")
+        sys.stdout.flush()
+
+    def tell(self, text: str) -> None:
+        """Print words on stderr."""
+        print(f"wsproof tail: {text}", file=sys.stderr, flush=True)
+
+
+def follow(what: Following) -> None:
+    """Follow until SIGINT, SIGTERM, or the reader of stdout is gone.
+
+    Raises:
+        UnreachableError: the monitor is not there, or did not come back in time.
+        UnauthorizedError, ForbiddenError: the token is not accepted.
+        UsageError: the trace cannot be written.
+    """
+    with ExitStack() as stack:
+        view: View = stack.enter_context(LiveView()) if sys.stdout.isatty() else JsonLines()
+        trace = None
+        if what.record is not None:
+            source = f"wsproof tail of {what.endpoint.url}"
+            trace = stack.enter_context(TraceWriter(what.record, source))
+        try:
+            asyncio.run(_follow(what, view, trace))
+        except BrokenPipeError:
+            # `wsproof tail | head`: nobody reads any more. Python would complain at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if trace is not None:
+        view.tell(_recorded(trace))
+
+
+async def _follow(what: Following, view: View, trace: TraceWriter | None) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine of asyncio.run has a task
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await _take(what, view, trace)
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+
+
+async def _take(what: Following, view: View, trace: TraceWriter | None) -> None:
+    def outage(lost: LinkLostError) -> None:
+        if what.patience.again_s and subscriber.position is not None:
+            view.tell(f"{lost}; trying for {what.patience.again_s:g} s to go on from there")
+
+    subscriber = AsyncSubscriber(
+        what.endpoint.url,
+        what.endpoint.token,
+        selection=what.selection,
+        since=what.since,
+        patience=what.patience,
+        on_outage=outage,
+    )
+    began = False
+    async with aclosing(subscriber.items()) as items:
+        async for item in items:
+            match item:
+                case Event() as event:
+                    if trace is not None:
+                        trace.add(event, time.monotonic_ns())
+                    view.show(event)
+                case Gap(omitted=omitted, reason=reason):
+                    view.tell(f"{omitted} events were left out: {reason}")
+                case Subscribed(offset=offset) as fence:
+                    view.tell(_began(fence, again=began, since=what.since, offset=offset))
+                    began = True
+
+
+def _began(fence: Subscribed, *, again: bool, since: int | None, offset: int) -> str:
+    if fence.recovered:
+        return f"resumed; {fence.count} events were missed and follow"
+    if again or since is not None:
+        return f"what was missed cannot be had any more; going on after offset {offset}"
+    return f"following after offset {offset}"
+
+
+def _recorded(trace: TraceWriter) -> str:
+    if not trace.events:
+        return f"no event arrived; {trace.path} was not written"
+    return f"{trace.events} events recorded in {trace.path}"

@@ -1,0 +1,91 @@
+"""`python -m scripts.pipeline`: build the documentation and report it to a monitor, if one is up."""
+
+import argparse
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from monitor.client import Publisher
+from monitor.contract.verdicts import ExitCode, WsproofError
+from scripts.pipeline.build import Build
+from scripts.pipeline.documents import DEFAULT_SOURCES, find_sources
+from scripts.pipeline.phases.links import LinkReport
+from scripts.pipeline.run import run
+
+MONITOR = "ws://localhost:4001"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build once; return the exit code: 0 done, 1 an input is broken, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="pipeline: %(message)s", level=logging.WARNING)
+    try:
+        root = Path(options.root).resolve()
+        build = Build(
+            root=root,
+            sources=find_sources(root, options.source or present_defaults(root)),
+            output=(root / options.output).resolve(),
+            strict=options.strict,
+        )
+        with Publisher(options.monitor, options.token, run=new_run_name()) as publisher:
+            for name, result in run(build, publisher):
+                print(f"{name}: {summary(result)}")
+        print(f"results in {build.label(build.output)}")
+    except WsproofError as error:
+        print(f"pipeline: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("pipeline: interrupted", file=sys.stderr)
+        return ExitCode.NO_VERDICT
+    return ExitCode.HOLDS
+
+
+def new_run_name() -> str:
+    """Return a name for one run: `docs-20250101-120000-1a2b`."""
+    return f"docs-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def present_defaults(root: Path) -> list[str]:
+    """Return the default sources that exist; all of them if none does, so that one is named."""
+    return [source for source in DEFAULT_SOURCES if (root / source).exists()] or list(
+        DEFAULT_SOURCES
+    )
+
+
+def summary(result: Any) -> str:
+    """Say in a few words what a phase came to."""
+    if isinstance(result, LinkReport):
+        return f"{result.followed} links followed, {len(result.external)} external ones not"
+    if isinstance(result, list):
+        return "\n  ".join([f"{len(result)} warnings", *map(str, result)])
+    return f"{len(result)} files"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.pipeline", description=__doc__)
+    parser.add_argument("--root", default=".", help="the project (default: this folder)")
+    parser.add_argument(
+        "--source",
+        action="append",
+        help=f"file or folder within it; repeatable (default: {', '.join(DEFAULT_SOURCES)})",
+    )
+    parser.add_argument("--output", default="site", help="folder for results (default: site)")
+    parser.add_argument("--strict", action="store_true", help="lint warnings fail the build")
+    parser.add_argument(
+        "--monitor", default=os.environ.get("WSPROOF_MONITOR", MONITOR), help="its URL"
+    )
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("WSPROOF_TOKEN"),
+        help="a token with the publish scope (default: WSPROOF_TOKEN)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The phases, one module and one function each. `scripts.pipeline.run` puts them in order."""
