@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a slot; a connection above the limit is answered once its request is there."""
-        self.transport = transport = cast(asyncio.Transport, transport)  # TCP or TLS: both ways
+        self.transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         # A peer that is gone already has no name; it is let go at once below.
         peername = transport.get_extra_info("peername")
