@@ -1,0 +1,66 @@
+"""What one Locust process is told to do in one repeat: everything it needs, nothing to guess."""
+
+from pathlib import Path
+
+import msgspec
+
+from loadtests.addresses import Allotment
+from monitor.contract.target import Target, load_target
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """One repeat of one scenario.
+
+    `run` is the text that marks the repeat's events; `folder` holds its timetable and what it
+    leaves behind. It carries tokens, so its file is readable by its owner only.
+    """
+
+    run: str
+    repeat: int
+    scenario: str
+    profile: str
+    url: str
+    peer: tuple[str, int]
+    subscribe_token: str | None
+    publish_token: str | None
+    clients: int
+    rate: float
+    warmup_s: float
+    window_s: float
+    connect_s: float
+    drain_s: float
+    late_us: float
+    trace: str
+    first_address: int | None
+    clients_per_address: int
+    folder: str
+
+    @property
+    def target(self) -> Target:
+        """The target at the address it has now."""
+        return load_target(Path(self.profile)).at(self.url)
+
+    @property
+    def allotment(self) -> Allotment:
+        """Where each client connects from."""
+        return Allotment(self.first_address, self.clients_per_address)
+
+    @property
+    def timetable(self) -> Path:
+        """The shared schedule."""
+        return Path(self.folder) / "timetable"
+
+    @property
+    def part(self) -> Path:
+        """What the Locust process leaves behind."""
+        return Path(self.folder) / "part.json"
+
+    def save(self, path: Path) -> None:
+        """Write the assignment for another process."""
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_bytes(msgspec.json.encode(self))
+
+
+def load_assignment(path: Path) -> Assignment:
+    """Read an assignment back."""
+    return msgspec.json.decode(path.read_bytes(), type=Assignment)

@@ -1,0 +1,180 @@
+"""The processes of a run: sampler, Locust, null server; started, followed, and ended for sure.
+
+Locust gets a session of its own: Ctrl-C in a terminal reaches us alone, and we signal Locust by
+its process id, so that what was measured is written before everything ends.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+import msgspec
+
+import loadtests
+from loadtests.assignment import Assignment
+from loadtests.results import Progress, RepeatResult
+from loadtests.sampler import Sample, Watch
+from monitor.contract.verdicts import NoVerdictError
+
+_LOCUSTFILE = Path(loadtests.__file__).parent / "locustfile.py"
+
+#: Users a second: connecting is not what is measured, and accept queues are short.
+_SPAWN_RATE = 200
+
+#: What Locust may take beyond the repeat itself: to start, and to end.
+_GRACE_S = 30.0
+
+_STOP_S = 10.0
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Sampling:
+    """Context manager around the sampler process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._out = folder / "samples.jsonl"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "loadtests.sampler", str(self._out)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def watch(self, watch: Watch) -> None:
+        """Change what is watched."""
+        process = self._process
+        if process is None or process.stdin is None or process.poll() is not None:
+            raise NoVerdictError(
+                "the resource sampler ended by itself; see what it wrote above and run again"
+            )
+        process.stdin.write(msgspec.json.encode(watch) + b"\n")
+        process.stdin.flush()
+
+    def samples(self) -> list[Sample]:
+        """Return every sample so far."""
+        decode = msgspec.json.Decoder(Sample).decode
+        if not self._out.exists():
+            return []
+        lines = self._out.read_bytes().splitlines(keepends=True)
+        return [decode(line) for line in lines if line.endswith(b"\n")]
+
+
+def run_locust(
+    assignment: Assignment,
+    folder: Path,
+    *,
+    ui: bool,
+    on_start: Callable[[int], None],
+    tell: Callable[[Progress], None],
+) -> RepeatResult:
+    """Run one repeat as a Locust process and return what it left.
+
+    On KeyboardInterrupt Locust is told to stop and writes what it has; the result then says so.
+
+    Raises:
+        NoVerdictError: Locust left no result; the text ends with what it said.
+        KeyboardInterrupt: interrupted before there was any result.
+    """
+    path = folder / "assignment.json"
+    assignment.save(path)
+    reading, writing = os.pipe()
+    log = folder / "locust.log"
+    command = [
+        *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE)),
+        *("-u", str(assignment.clients), "-r", str(_SPAWN_RATE), "--stop-timeout", "2"),
+        *("--assignment", str(path), "--progress-fd", str(writing), "--skip-log-setup"),
+        *(("--autostart",) if ui else ("--headless", "--only-summary")),
+    ]
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(writing,),
+        )
+    os.close(writing)
+    interrupted = ended = False
+    try:
+        on_start(process.pid)
+        ended = _follow(reading, assignment, tell)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        os.close(reading)
+        _end(process, ask=not ended)
+    if not assignment.part.exists():
+        if interrupted:
+            raise KeyboardInterrupt
+        said_last = log.read_text(errors="replace").strip()[-2000:]
+        raise NoVerdictError(
+            f"repeat {assignment.repeat}: Locust ended with status {process.returncode} and left"
+            f" no result. It said: {said_last or 'nothing'}"
+        )
+    result = msgspec.json.decode(assignment.part.read_bytes(), type=RepeatResult)
+    return msgspec.structs.replace(result, interrupted=result.interrupted or interrupted)
+
+
+def _follow(reading: int, assignment: Assignment, tell: Callable[[Progress], None]) -> bool:
+    """Pass progress on until Locust ends; False if it takes far longer than it should."""
+    decode = msgspec.json.Decoder(Progress).decode
+    planned_s = assignment.connect_s + assignment.warmup_s + assignment.window_s
+    deadline = time.monotonic() + planned_s + assignment.drain_s + _GRACE_S
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reading, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            chunk = os.read(reading, 65_536)
+            if not chunk:
+                return True
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                tell(decode(line))
+    return False
+
+
+def _end(process: "subprocess.Popen[bytes]", *, ask: bool) -> None:
+    """See Locust end; ask it to, if it is not about to, and kill it if it does not."""
+    if ask and process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_GRACE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()

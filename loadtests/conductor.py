@@ -1,0 +1,240 @@
+"""Conducts one repeat inside the Locust process: wait for clients, play, drain, sum up.
+
+One greenlet. It starts the publisher, hands it the schedule once every client is connected, and
+leaves a `RepeatResult` behind, whole or cut short.
+"""
+
+import gc
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+from gevent.event import Event
+
+from loadtests import part as parts
+from loadtests import passage
+from loadtests.assignment import Assignment
+from loadtests.frames import marker
+from loadtests.latencies import INTERVAL_NS, Latencies
+from loadtests.publisher import Outcome
+from loadtests.publishing import Publishing
+from loadtests.receivers import Receivers, Subscriber
+from loadtests.replay import load_trace
+from loadtests.results import Progress, RepeatResult
+from loadtests.timetable import Timetable, now_ns
+
+#: From the word "go" to the first event: time for the publisher to read it.
+_LEAD_NS = 100_000_000
+
+_TICK_S = 0.25
+
+#: An event this long overdue counts as lost so far in the live display.
+_OVERDUE_NS = 1_000_000_000
+
+
+class Conductor:
+    """Runs one assignment; `users` of Locust come to it for their connections."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        tell: Callable[[Progress], None],
+        on_tick: Callable[[Latencies], None],
+    ) -> None:
+        self.assignment = assignment
+        self._late_ns = int(assignment.late_us * 1000)
+        self._tell = tell
+        self._on_tick = on_tick
+        self._target = assignment.target
+        self._credentials = self._target.credentials(assignment.subscribe_token)
+        self.receivers = Receivers(self._target, assignment.peer, marker(assignment.run))
+        #: How many clients to wait for; None until Locust has spawned its users.
+        self.wanted: int | None = assignment.clients or None
+        self._news = Event()
+        self._stop = Event()
+        self._interrupted = False
+        self._started_at_ns = now_ns()
+        self._window_start_ns = 0
+        self._window_end_ns = 0
+        self._clients_at: dict[int, int] = {}
+        self._cpu = (0.0, 0.0)
+        self._outcome: Outcome | None = None
+        self._publisher_fault = ""
+        offsets = load_trace(Path(assignment.trace)).offsets_ns(assignment.rate, self._events())
+        window_ns = int(assignment.warmup_s * 1e9)
+        until = int((assignment.warmup_s + assignment.window_s) * 1e9)
+        self._timetable = Timetable.create(
+            assignment.timetable, offsets[offsets < until], window_ns
+        )
+
+    def _events(self) -> int:
+        seconds = self.assignment.warmup_s + self.assignment.window_s
+        # One second more than needed: a loop of the trace may run ahead of the mean rate.
+        return int((seconds + 1) * self.assignment.rate) + 2
+
+    def connect(self) -> Subscriber:
+        """Connect the next subscriber and wait until it is ready or refused."""
+        number = len(self.receivers.subscribers)
+        settled = Event()
+        address = self.assignment.allotment.client(number)
+        subscriber = self.receivers.connect(number, address, self._credentials)
+        subscriber.on_settled = settled.set
+        if not subscriber.settled_at_ns and not settled.wait(self.assignment.connect_s):
+            self.receivers.give_up(subscriber, self.assignment.connect_s)
+        self._news.set()
+        return subscriber
+
+    def expect(self, clients: int) -> None:
+        """Wait for so many clients, and then begin."""
+        self.wanted = clients
+        self._news.set()
+
+    def cut(self, *, interrupted: bool) -> None:
+        """End the window now; what there is gets summed up."""
+        self._interrupted = self._interrupted or (interrupted and not self._stop.is_set())
+        self._stop.set()
+        self._news.set()
+
+    def run(self) -> RepeatResult:
+        """Conduct the repeat to its end."""
+        self.receivers.start()
+        publisher = Publishing(self.assignment)
+        try:
+            if self._await_publisher(publisher) and self._await_clients():
+                self._play(publisher)
+                self._outcome = publisher.finish(now=self._stop.is_set())
+                self._drain()
+        finally:
+            publisher.end()
+        result = self._result()
+        self.receivers.stop()
+        return result
+
+    def _await_publisher(self, publisher: Publishing) -> bool:
+        ready = publisher.ready()
+        if ready is None:
+            return False
+        if not ready.ready:
+            self._publisher_fault = f"the publisher was refused: {ready.answer}"
+            self._outcome = Outcome(0, 0, 0, 0.0, self._publisher_fault)
+        return ready.ready
+
+    def _await_clients(self) -> bool:
+        """Wait until every client is ready or refused, at most `connect_s` without news."""
+        while not self._stop.is_set():
+            settled = sum(bool(one.settled_at_ns) for one in self.receivers.subscribers)
+            if self.wanted is not None and settled >= self.wanted:
+                break
+            self._tell_phase("connecting", 0.0)
+            self._news.clear()
+            if not self._news.wait(self.assignment.connect_s):
+                break
+        return any(one.ready for one in self.receivers.subscribers) and not self._stop.is_set()
+
+    def _play(self, publisher: Publishing) -> None:
+        assignment, timetable = self.assignment, self._timetable
+        start_ns = now_ns() + _LEAD_NS
+        timetable.start(start_ns)
+        self._window_start_ns = start_ns + int(assignment.warmup_s * 1e9)
+        self._window_end_ns = self._window_start_ns + int(assignment.window_s * 1e9)
+        latencies = Latencies(timetable, self._window_start_ns)
+        self.receivers.measure(latencies, timetable.window_first)
+        gc.collect()
+        gc.freeze()
+        publisher.go()
+        self._watch(latencies, self._window_start_ns)
+        cpu_at_start = time.process_time()
+        self._watch(latencies, self._window_end_ns)
+        if self._stop.is_set():
+            self._window_end_ns = min(self._window_end_ns, now_ns())
+        self._cpu = (cpu_at_start, time.process_time())
+
+    def _watch(self, latencies: Latencies, until_ns: int) -> None:
+        """Tick until an instant, or until told to stop, or until nothing can come any more."""
+        while (left_ns := until_ns - now_ns()) > 0:
+            if self._stop.wait(min(_TICK_S, left_ns / 1e9)) or self._over():
+                return
+            self._tick(latencies)
+
+    def _over(self) -> bool:
+        return self.receivers.failure is not None
+
+    def _tick(self, latencies: Latencies) -> None:
+        latencies.flush()
+        now = now_ns()
+        ready = sum(one.ready for one in self.receivers.subscribers)
+        if now >= self._window_start_ns:
+            self._clients_at[(now - self._window_start_ns) // INTERVAL_NS] = ready
+        self._on_tick(latencies)
+        first = self._timetable.window_first
+        due = max(first, self._timetable.due_before(now - _OVERDUE_NS))
+        admitted = sum(one.admitted for one in self.receivers.subscribers)
+        arrived = latencies.arrivals[first:due]
+        elapsed = max(1e-9, (now - _OVERDUE_NS - self._window_start_ns) / 1e9)
+        total = self._window_end_ns - self._started_at_ns
+        self._tell(
+            Progress(
+                phase="warming up" if now < self._window_start_ns else "measuring",
+                done=min(1.0, (now - self._started_at_ns) / total),
+                clients=ready,
+                events_per_s=float((arrived >= max(1, admitted)).sum()) / elapsed,
+                p99_us=latencies.response.percentile_us(99),
+                lost=(due - first) * admitted - int(arrived.sum()),
+            )
+        )
+
+    def _drain(self) -> None:
+        """Wait until everything expected has arrived, at most `drain_s`."""
+        latencies = self.receivers.latencies
+        assert latencies is not None  # noqa: S101 - set by `_play`
+        self._tell_phase("draining", 1.0)
+        deadline = time.monotonic() + self.assignment.drain_s
+        first, end = self._timetable.window_first, self._end()
+        while time.monotonic() < deadline and self.receivers.failure is None:
+            latencies.flush()
+            ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
+            owed = sum(ledger.expected(end) - ledger.thinned for ledger in ledgers)
+            open_ones = any(one.ready for one in self.receivers.subscribers)
+            if int(latencies.arrivals[first:end].sum()) >= owed or not open_ones:
+                return
+            gevent.sleep(0.01)  # deliveries announce themselves to the receivers only
+
+    def _end(self) -> int:
+        """The first event that is not measured: due after the window's end."""
+        return self._timetable.due_before(self._window_end_ns) if self._window_end_ns else 0
+
+    def _result(self) -> RepeatResult:
+        end = self._end()
+        latencies = self.receivers.latencies or Latencies(self._timetable, self._window_start_ns)
+        window_s = max(0.0, (self._window_end_ns - self._window_start_ns) / 1e9)
+        cpu_s = self._cpu[1] - self._cpu[0]
+        outcome = self._outcome
+        failure = self.receivers.failure
+        played_s = max(1e-9, window_s + self.assignment.warmup_s)
+        return RepeatResult(
+            repeat=self.assignment.repeat,
+            started_at_ns=self._started_at_ns,
+            window_start_ns=self._window_start_ns,
+            window_s=window_s,
+            interrupted=self._interrupted,
+            part=parts.measure(
+                self.receivers.subscribers,
+                latencies,
+                self._clients_at,
+                end,
+                100 * cpu_s / window_s if window_s else 0.0,
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            ),
+            passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),
+            publisher_died=outcome is None and not self._interrupted,
+            publisher_fault=outcome.fault if outcome else self._publisher_fault,
+            first_refusal=outcome.first_refusal if outcome else "",
+            publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,
+            faults=(f"the load client failed: {failure!r}",) if failure is not None else (),
+        )
+
+    def _tell_phase(self, phase: str, done: float) -> None:
+        ready = sum(one.ready for one in self.receivers.subscribers)
+        self._tell(Progress(phase, done, ready, 0.0, None, 0))

@@ -1,0 +1,194 @@
+"""One WebSocket client without I/O: handshake, authentication, subscription, then events.
+
+The handshake and control frames are the work of `websockets`' sans-I/O protocol; data frames
+take the lean path of `frames.Walker`. The owner moves bytes: it sends what `outgoing` holds and
+feeds what it reads.
+"""
+
+import http
+from enum import Enum, auto
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import WebSocketException
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from loadtests.frames import Walker
+from monitor.contract.target import Credentials, Target
+
+_MAX_HEAD_BYTES = 65_536
+
+
+class Stage(Enum):
+    """How far a connection has come."""
+
+    HANDSHAKE = auto()
+    AUTHENTICATION = auto()
+    SUBSCRIPTION = auto()
+    READY = auto()
+    CLOSED = auto()
+
+
+class Connection:
+    """What a client says and hears, as bytes.
+
+    `answer` is the target's word at the end of the road: an HTTP status, a close code or what
+    the client saw; "101" while the connection holds.
+    """
+
+    def __init__(
+        self, target: Target, credentials: Credentials, mark: bytes, *, subscribes: bool
+    ) -> None:
+        self.stage = Stage.HANDSHAKE
+        self.walker = Walker(mark)
+        self.outgoing = bytearray()
+        self.answer = ""
+        #: Control frames met so far.
+        self.controls = 0
+        self._target = target
+        self._credentials = credentials
+        self._subscribes = subscribes
+        self._head = bytearray()
+        self._protocol = ClientProtocol(parse_uri(credentials.url), max_size=None)
+        request = self._protocol.connect()
+        for name, value in credentials.headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._flush()
+
+    def receive(self, data: bytes) -> list[int]:
+        """Take bytes from the peer; return the event numbers they completed."""
+        if self.stage is Stage.CLOSED:
+            return []
+        if self.stage is Stage.HANDSHAKE:
+            data = self._handshake(data)
+        numbers = self.walker.feed(data) if data else []
+        if self.walker.controls:
+            self._control()
+        if self.stage is Stage.AUTHENTICATION or self.stage is Stage.SUBSCRIPTION:
+            self._progress()
+        if self.walker.fault is not None:
+            self._closed(self.walker.fault)
+        return numbers
+
+    def lost(self, reason: str) -> None:
+        """The transport ended; `reason` says how, if the peer has not said."""
+        if self.stage is Stage.HANDSHAKE and self._head:
+            reason = _status(bytes(self._head))
+        self._closed(reason)
+
+    def leave(self) -> None:
+        """Close the connection properly: 1000, going by our own will."""
+        if self.stage not in {Stage.HANDSHAKE, Stage.CLOSED}:
+            self._protocol.send_close(1000)
+            self._flush()
+
+    def text_frame(self, payload: bytes) -> bytes:
+        """Return one masked text message as it goes over the wire."""
+        return Frame(Opcode.TEXT, payload).serialize(mask=True)
+
+    def _handshake(self, data: bytes) -> bytes:
+        """Feed the response's head to the protocol; return what came after it."""
+        self._head += data
+        head, separator, rest = bytes(self._head).partition(b"\r\n\r\n")
+        if not separator:
+            if len(self._head) > _MAX_HEAD_BYTES:
+                self._closed("a response head without end")
+            return b""
+        if not head.startswith(b"HTTP/1.1 101"):
+            self._closed(_status(head))
+            return b""
+        self._protocol.receive_data(head + separator)
+        self._protocol.events_received()
+        if self._protocol.state is not State.OPEN:
+            self._closed(f"a handshake that is none: {self._protocol.handshake_exc}")
+            return b""
+        self.answer = "101"
+        self._enter_authentication()
+        return rest
+
+    def _enter_authentication(self) -> None:
+        if self._credentials.message is not None:
+            self._say(self._credentials.message)
+        self.stage = Stage.AUTHENTICATION
+        if self._target.authentication.accepted is None:
+            self._enter_subscription()
+
+    def _enter_subscription(self) -> None:
+        if not self._subscribes:
+            self.stage = Stage.READY
+            return
+        if self._target.subscribe.message is not None:
+            self._say(self._target.subscribe.message)
+        accepted = self._target.subscribe.accepted
+        self.stage = Stage.READY if accepted is None else Stage.SUBSCRIPTION
+
+    def _progress(self) -> None:
+        """Look for the marks of acceptance in what was said so far."""
+        said = self.walker.others
+        self.walker.others = []
+        while said and self.stage in {Stage.AUTHENTICATION, Stage.SUBSCRIPTION}:
+            text = said.pop(0)
+            if self.stage is Stage.AUTHENTICATION:
+                if _mark(self._target.authentication.accepted) in text:
+                    self._enter_subscription()
+                else:
+                    self.answer = text[:200].decode("utf-8", "replace")
+            elif _mark(self._target.subscribe.accepted) in text:
+                self.stage = Stage.READY
+        self.walker.others = said
+
+    def _control(self) -> None:
+        """Hand control frames to the protocol, which answers pings and closes."""
+        controls, self.walker.controls = self.walker.controls, []
+        self.controls += len(controls)
+        for opcode, payload in controls:
+            if opcode == Opcode.CLOSE:
+                self._closed(_close_code(payload))
+            try:
+                # The sans-I/O parser reads the wire; a control frame is its two bytes and payload.
+                self._protocol.receive_data(bytes((0x80 | opcode, len(payload))) + payload)
+                self._protocol.events_received()
+            except WebSocketException as error:
+                self._closed(str(error))
+        self._flush()
+
+    def _say(self, text: str) -> None:
+        self._protocol.send_text(text.encode())
+        self._flush()
+
+    def _flush(self) -> None:
+        for part in self._protocol.data_to_send():
+            self.outgoing += part
+
+    def _closed(self, answer: str) -> None:
+        if self.stage is Stage.CLOSED:
+            return
+        if self.stage is not Stage.READY and self.answer not in {"", "101"}:
+            answer = f"{answer}: {self.answer}"  # an error message before the close says more
+        self.stage = Stage.CLOSED
+        self.answer = answer
+
+
+def _mark(text: str | None) -> bytes:
+    return (text or "").encode()
+
+
+def _status(head: bytes) -> str:
+    """Return the status of a response that is no upgrade: "429 Too Many Requests"."""
+    fields = head.split(b"\r\n", 1)[0].split(b" ")
+    if len(fields) < 2 or not fields[1].isdigit():
+        return "an answer that is not HTTP"
+    code = int(fields[1])
+    return f"{code} {http.HTTPStatus(code).phrase}" if code in set(http.HTTPStatus) else str(code)
+
+
+def _close_code(payload: bytes) -> str:
+    if not payload:
+        return "closed without a code"
+    try:
+        close = Close.parse(payload)
+    except (WebSocketException, UnicodeDecodeError) as error:
+        return f"closed with a malformed reason: {error}"
+    return f"{close.code} {close.reason}".rstrip()

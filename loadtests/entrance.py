@@ -1,0 +1,150 @@
+"""Wires the conductor into Locust's events, for `wsproof load` and for Locust by itself.
+
+With an assignment (from `wsproof load`) a Locust process conducts that one repeat, writes its
+result and ends. Without one, it is `standalone`: it launches the target itself, conducts until
+Locust stops, and writes a run folder when Locust quits.
+"""
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+from gevent import Greenlet
+
+from loadtests.assignment import load_assignment
+from loadtests.conductor import Conductor
+from loadtests.results import Progress, RepeatResult
+from loadtests.standalone import Standalone
+from loadtests.tally import Tally
+from loadtests.users import WebSocketUser
+from monitor.contract.verdicts import ExitCode, WsproofError
+
+#: Users connect as fast as this, a second, unless Locust is told another rate.
+_SPAWN_RATE = 100
+
+#: Beyond the drain's own deadline, before a repeat that does not end is left behind.
+_GRACE_S = 15.0
+
+
+def add_arguments(parser: ArgumentParser, **_: Any) -> None:
+    """Add our options to Locust's."""
+    parser.set_defaults(spawn_rate=_SPAWN_RATE)
+    options: dict[str, dict[str, Any]] = {
+        "--scenario": {"default": "chapter", "help": "scenario under loadtests/scenarios"},
+        "--target": {"default": "", "help": "target profile (TOML); the reference monitor if none"},
+        "--rate": {"type": float, "default": None, "help": "events a second"},
+        "--warmup": {"type": float, "default": None, "help": "seconds not measured"},
+        "--trace": {"default": "", "help": "recorded events to replay"},
+        "--runs": {"default": "runs", "help": "where the run folder goes"},
+        "--i-am-allowed-to-test": {"action": "append", "default": [], "metavar": "HOST"},
+        "--assignment": {"default": "", "help": "written by `wsproof load`"},
+        "--progress-fd": {"type": int, "default": -1, "help": "written to for `wsproof load`"},
+    }
+    for name, how in options.items():
+        parser.add_argument(name, include_in_web_ui=False, **how)
+
+
+def install(user: type[WebSocketUser]) -> Callable[..., None]:
+    """Return the listener for Locust's `init` event that wires everything else."""
+
+    def on_init(environment: Any, **_: Any) -> None:
+        options = environment.parsed_options
+        if options.master or options.worker:
+            _refuse(
+                "several Locust processes: not supported yet; one process counts well over"
+                " 100,000 deliveries a second, so leave out --master, --worker and --processes"
+            )
+        Entrance(environment, user).attach()
+
+    return on_init
+
+
+def _refuse(message: str) -> None:
+    sys.stderr.write(f"wsproof: {message}\n")
+    sys.stderr.flush()
+    os._exit(ExitCode.USAGE)  # Locust would go on after an exception in a listener
+
+
+class Entrance:
+    """One Locust environment and what is conducted in it."""
+
+    def __init__(self, environment: Any, user: type[WebSocketUser]) -> None:
+        self._environment = environment
+        self._user = user
+        self._options = environment.parsed_options
+        self._assigned = bool(self._options.assignment)
+        self._standalone = None if self._assigned else Standalone(self._options)
+        self._conductor: Conductor | None = None
+        self._greenlet: Greenlet[[Conductor], None] | None = None
+
+    def attach(self) -> None:
+        """Listen to Locust's events."""
+        events = self._environment.events
+        events.test_start.add_listener(self._on_start)
+        events.spawning_complete.add_listener(self._on_spawned)
+        events.test_stopping.add_listener(self._on_stopping)
+        events.quitting.add_listener(self._on_quitting)
+
+    def _on_start(self, **_: Any) -> None:
+        try:
+            if self._standalone is None:
+                assignment = load_assignment(Path(self._options.assignment))
+            else:
+                assignment = self._standalone.assign()
+        except WsproofError as error:
+            if self._standalone is not None:
+                self._standalone.close()
+            sys.stderr.write(f"wsproof: {error}\n")
+            sys.stderr.flush()
+            os._exit(error.exit_code)  # Locust would go on without a target
+        tally = Tally(self._environment.stats)
+        self._conductor = Conductor(assignment, self._tell, tally.update)
+        self._user.conductor = self._conductor
+        self._greenlet = gevent.spawn(self._conduct, self._conductor)
+
+    def _on_spawned(self, user_count: int, **_: Any) -> None:
+        if self._conductor is not None and not self._assigned:
+            self._conductor.expect(user_count)
+
+    def _on_stopping(self, **_: Any) -> None:
+        if self._conductor is None or self._greenlet is None:
+            return
+        self._conductor.cut(interrupted=self._assigned)
+        if self._greenlet is not gevent.getcurrent():
+            self._greenlet.join(self._conductor.assignment.drain_s + _GRACE_S)
+
+    def _on_quitting(self, **_: Any) -> None:
+        self._on_stopping()
+        if self._standalone is not None:
+            self._environment.process_exit_code = self._standalone.conclude()
+
+    def _conduct(self, conductor: Conductor) -> None:
+        try:
+            result = conductor.run()
+            if self._standalone is not None:
+                self._standalone.results.append(result)
+            else:
+                _save(result, conductor.assignment.part)
+        except Exception:  # noqa: BLE001 - a defect of ours: shown whole, and the repeat has no result
+            traceback.print_exc()
+            self._environment.process_exit_code = int(ExitCode.INTERNAL)
+        if self._assigned:
+            self._environment.runner.quit()
+            if self._environment.web_ui is not None:
+                self._environment.web_ui.stop()
+
+    def _tell(self, progress: Progress) -> None:
+        if self._options.progress_fd >= 0:
+            os.write(self._options.progress_fd, msgspec.json.encode(progress) + b"\n")
+
+
+def _save(result: RepeatResult, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(result))
+    partial.rename(path)

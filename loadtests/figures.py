@@ -1,0 +1,196 @@
+"""The figures of a run: one metric from all repeats, by stated statistics.
+
+A figure that cannot be had is absent, never zero. Samples are repeats and events, never
+deliveries: fifty copies of one event are not fifty samples.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+import msgspec
+import numpy as np
+
+from loadtests.histogram import Recorder
+from loadtests.results import RepeatResult
+from loadtests.sampler import Sample
+from loadtests.validity import Calibration
+from monitor.contract.evidence import Metric
+
+#: A percentile needs this many independent events beyond it; fewer say nothing of the tail.
+EVENTS_BEYOND = 10
+
+#: Fewer repeats than this span no interval worth printing.
+REPEATS_FOR_INTERVAL = 5
+
+_RESAMPLES = 2000
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+
+#: What is summed over repeats: name, unit, how one repeat counts it.
+_TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
+    "clients_refused": ("clients", lambda one: one.part.refused),
+    "events_scheduled": ("events", lambda one: one.passage.scheduled),
+    "events_sent": ("events", lambda one: one.passage.sent),
+    "events_late": ("events", lambda one: one.passage.late),
+    "events_dropped": ("events", lambda one: one.passage.dropped),
+    "events_refused": ("events", lambda one: one.passage.refused),
+    "deliveries_expected": ("deliveries", lambda one: one.part.expected),
+    "deliveries_received": ("deliveries", lambda one: one.part.received),
+    "deliveries_lost": ("deliveries", lambda one: one.part.lost),
+    "deliveries_thinned": ("deliveries", lambda one: one.part.thinned),
+    "deliveries_duplicated": ("deliveries", lambda one: one.part.duplicated),
+    "deliveries_reordered": ("deliveries", lambda one: one.part.reordered),
+}
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What all figures are made from."""
+
+    results: tuple[RepeatResult, ...]
+    samples: tuple[Sample, ...]
+    calibration: Calibration | None
+    target_deaths: int
+    seed: int
+
+
+def complete_events(result: RepeatResult) -> np.ndarray:
+    """Return, for each measured event, whether it reached every subscriber."""
+    bits = np.unpackbits(np.frombuffer(result.part.complete, np.uint8))
+    return bits[: result.passage.scheduled].astype(bool)
+
+
+def run_metrics(measured: Measured) -> dict[str, Metric]:
+    """Return every figure that can be had of a run, by name."""
+    results = [result for result in measured.results if result.window_s]
+    per_repeat = [repeat_values(result, measured.samples) for result in results]
+    metrics: dict[str, Metric] = {}
+    for name, unit in _units(per_repeat).items():
+        values = [found[name][0] for found in per_repeat if name in found]
+        if len(values) == len(per_repeat):
+            metrics[name] = _pooled(name, unit, values, measured)
+    metrics |= _latency_metrics(results, metrics)
+    for name, (unit, count) in _TOTALS.items():
+        counts = [float(count(result)) for result in measured.results]
+        if counts:
+            metrics[name] = Metric(sum(counts), unit, "total of repeats", tuple(counts))
+    metrics |= _memory_metrics(measured)
+    metrics["target_deaths"] = Metric(float(measured.target_deaths), "deaths", "count")
+    if measured.calibration is not None:
+        p99 = measured.calibration.response_p99_us
+        metrics["null_response_p99_us"] = Metric(p99, "us", "one calibration")
+    return metrics
+
+
+def repeat_metrics(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, Metric]:
+    """Return the figures of one repeat."""
+    values = repeat_values(result, samples) if result.window_s else {}
+    metrics = {name: Metric(value, unit, "one repeat") for name, (value, unit) in values.items()}
+    for name, (unit, count) in _TOTALS.items():
+        metrics[name] = Metric(float(count(result)), unit, "one repeat")
+    return metrics
+
+
+def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, tuple[float, str]]:
+    """Return one repeat's figures that are not totals, with their units."""
+    passage, part, window_s = result.passage, result.part, result.window_s
+    values: dict[str, tuple[float | None, str]] = {
+        "clients_held": (part.held, "clients"),
+        "clients_offered": (part.offered, "clients"),
+        "events_offered_per_s": (passage.scheduled / window_s, "events/s"),
+        "events_per_s": (int(complete_events(result).sum()) / window_s, "events/s"),
+        "deliveries_per_s": (part.received / window_s, "deliveries/s"),
+        "send_lag_p99_us": (passage.lag_p99_us, "us"),
+        "send_lag_max_us": (passage.lag_max_us, "us"),
+        "generator_cpu_percent": (part.cpu_percent, "percent"),
+        "publisher_cpu_percent": (result.publisher_cpu_percent, "percent"),
+    }
+    for kind in ("response", "service"):
+        recorder = Recorder.restore(getattr(part, kind))
+        values[f"{kind}_mean_us"] = (recorder.mean_us, "us")
+        values[f"{kind}_max_us"] = (recorder.max_us, "us")
+        for name, percent in PERCENTILES.items():
+            if _enough(percent, passage.scheduled):
+                values[f"{kind}_{name}_us"] = (recorder.percentile_us(percent), "us")
+    window = _in_window(result, samples)
+    cpu = [sample.cpu_percent for sample in window if sample.cpu_percent is not None]
+    values["target_cpu_percent"] = (sum(cpu) / len(cpu) if cpu else None, "percent")
+    rss = [sample.rss_bytes for sample in window]
+    values["target_rss_median_bytes"] = (median(rss) if rss else None, "bytes")
+    return {
+        name: (float(value), unit) for name, (value, unit) in values.items() if value is not None
+    }
+
+
+def merged(results: Sequence[RepeatResult], kind: str) -> Recorder:
+    """Return the histogram of all repeats together; `kind` is response or service."""
+    whole = Recorder()
+    for result in results:
+        whole.merge(Recorder.restore(getattr(result.part, kind)))
+    return whole
+
+
+def _enough(percent: float, events: int) -> bool:
+    # The small allowance keeps 10,000 events enough for p99.9 in floating point.
+    return events * (100 - percent) / 100 >= EVENTS_BEYOND - 1e-6
+
+
+def _units(per_repeat: Sequence[Mapping[str, tuple[float, str]]]) -> dict[str, str]:
+    return {name: unit for found in per_repeat for name, (_, unit) in found.items()}
+
+
+def _pooled(name: str, unit: str, values: Sequence[float], measured: Measured) -> Metric:
+    if name == "clients_held":
+        return Metric(min(values), unit, "minimum of repeats", tuple(values))
+    if name.endswith("_max_us"):
+        return Metric(max(values), unit, "maximum of repeats", tuple(values))
+    return Metric(
+        float(median(values)),
+        unit,
+        repeats=tuple(values),
+        interval=_interval(values, measured.seed),
+        samples=len(values),
+    )
+
+
+def _interval(values: Sequence[float], seed: int) -> tuple[float, float] | None:
+    """Bootstrap percentile interval, 95 %, of the median over repeats."""
+    if len(values) < REPEATS_FOR_INTERVAL:
+        return None
+    draws = np.random.default_rng(seed).choice(values, (_RESAMPLES, len(values)))
+    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _latency_metrics(
+    results: Sequence[RepeatResult], known: Mapping[str, Metric]
+) -> dict[str, Metric]:
+    """Say how many events stand behind each latency; merge repeats where one is too short."""
+    events = sum(result.passage.sent for result in results)
+    found: dict[str, Metric] = {}
+    for kind in ("response", "service"):
+        for name in ("mean", "max", *PERCENTILES):
+            key = f"{kind}_{name}_us"
+            if key in known:
+                found[key] = msgspec.structs.replace(known[key], samples=events)
+            elif name in PERCENTILES and _enough(PERCENTILES[name], events):
+                value = merged(results, kind).percentile_us(PERCENTILES[name])
+                if value is not None:
+                    found[key] = Metric(value, "us", "all repeats merged", samples=events)
+    return found
+
+
+def _memory_metrics(measured: Measured) -> dict[str, Metric]:
+    """Peaks over everything sampled, from the target's start to its end."""
+    found: dict[str, Metric] = {}
+    for role in ("target", "generator"):
+        rss = [sample.rss_bytes for sample in measured.samples if sample.role == role]
+        if rss:
+            peak = float(max(rss))
+            found[f"{role}_rss_peak_bytes"] = Metric(peak, "bytes", "peak from start to end")
+    return found
+
+
+def _in_window(result: RepeatResult, samples: Sequence[Sample]) -> list[Sample]:
+    low = result.window_start_ns
+    high = low + int(result.window_s * 1e9)
+    return [one for one in samples if one.role == "target" and low <= one.at_ns <= high]

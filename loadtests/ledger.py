@@ -1,0 +1,77 @@
+"""Counts one subscriber's deliveries exactly: what came first, twice, late, or never.
+
+Events are numbered from 0 in the order of their schedule. The memory a ledger needs grows with
+what went missing, not with the length of the run.
+"""
+
+from collections.abc import Sequence
+
+
+class Ledger:
+    """What one subscriber received of the events from `joined` on.
+
+    `window` is the first measured event: duplicates and reorderings before it are not counted.
+    """
+
+    __slots__ = (
+        "_highest",
+        "_missing",
+        "duplicated",
+        "joined",
+        "left",
+        "reordered",
+        "thinned",
+        "window",
+    )
+
+    def __init__(self, window: int, joined: int = 0) -> None:
+        self.window = window
+        self.joined = joined
+        #: The first event it no longer waited for, once it was told to leave.
+        self.left: int | None = None
+        self.duplicated = 0
+        self.reordered = 0
+        #: Events the service announced it left out for this subscriber.
+        self.thinned = 0
+        self._highest = joined - 1
+        self._missing: set[int] = set()
+
+    def admit(self, numbers: Sequence[int], consecutive: bool) -> Sequence[int]:
+        """Record arrivals in their order; return those that arrived for the first time.
+
+        `consecutive` says that each number is the one before plus one.
+        """
+        if consecutive and numbers[0] == self._highest + 1:
+            self._highest = numbers[-1]
+            return numbers
+        return [number for number in numbers if self._first(number)]
+
+    def _first(self, number: int) -> bool:
+        if number > self._highest:
+            self._missing.update(range(self._highest + 1, number))
+            self._highest = number
+            return True
+        measured = number >= self.window
+        if number in self._missing:
+            self._missing.discard(number)
+            self.reordered += measured
+            return True
+        if number >= self.joined:
+            self.duplicated += measured
+        return False
+
+    def expected(self, end: int) -> int:
+        """Count the measured events before `end` this subscriber was there for."""
+        return max(0, self._stop(end) - self._start())
+
+    def received(self, end: int) -> int:
+        """Count first arrivals among the measured events before `end`."""
+        start, stop = self._start(), self._stop(end)
+        reached = max(0, min(stop, self._highest + 1) - start)
+        return reached - sum(start <= number < stop for number in self._missing)
+
+    def _start(self) -> int:
+        return max(self.window, self.joined)
+
+    def _stop(self, end: int) -> int:
+        return end if self.left is None else min(end, self.left)

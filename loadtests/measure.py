@@ -1,0 +1,241 @@
+"""Runs a plan from beginning to end: target, calibration, repeats, evidence.
+
+Whatever happens on the way, everything started is ended, and what was measured is written:
+an interruption makes the run INVALID, not lost.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import psutil
+
+import loadtests
+from loadtests import record
+from loadtests.addresses import Allotment
+from loadtests.bench import Sampling, interruptible, run_locust
+from loadtests.figures import Measured, merged
+from loadtests.plan import Plan, peer_of
+from loadtests.record import Clock
+from loadtests.results import Progress, RepeatResult
+from loadtests.sampler import Watch
+from loadtests.validity import Calibration, judge_run
+from monitor.contract import provenance
+from monitor.contract.evidence import RunWriter, new_run_id
+from monitor.contract.launch import Launch
+from monitor.contract.target import load_target
+from monitor.contract.verdicts import NoVerdictError
+
+_ROOM = Path(loadtests.__file__).parent
+_NULL_PROFILE = _ROOM / "nullserver.toml"
+
+#: The calibration's own warm-up and window, in seconds.
+_CALIBRATION_WARMUP_S = 1.0
+_CALIBRATION_WINDOW_S = 2.0
+
+Tell = Callable[[int, Progress], None]
+
+
+class Evidence:
+    """Context manager: a run folder in the making and the conditions it began under."""
+
+    def __init__(self, plan: Plan, runs: Path, command: str, seed: int) -> None:
+        self._plan = plan
+        self._seed = seed
+        self.run_id = new_run_id("load", plan.scenario)
+        self._writer = RunWriter(runs, self.run_id)
+        self._clock = Clock(time.monotonic_ns(), datetime.now(UTC))
+        self._load_average = os.getloadavg()[0]
+        measured_code = Path(provenance.__file__).parents[1]
+        self._collector = provenance.Collector(command, seed, measured_code, plan.target.path)
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def conclude(
+        self,
+        url: str,
+        results: list[RepeatResult],
+        sampling: Sampling,
+        *,
+        calibration: Calibration | None,
+        deaths: int,
+        interrupted: bool,
+    ) -> Path:
+        """Judge the run, write it, and return its folder."""
+        judgement = judge_run(
+            results,
+            calibration=calibration,
+            bound_us=self._plan.bound_us,
+            load_average=self._load_average,
+            cores=os.cpu_count() or 1,
+            interrupted=interrupted,
+        )
+        samples = tuple(sampling.samples())
+        measured = Measured(tuple(results), samples, calibration, deaths, self._seed)
+        made = self._collector.finish()
+        return record.write(
+            self._writer, self.run_id, self._plan, url, measured, judgement, made, self._clock
+        )
+
+
+def measure(plan: Plan, runs: Path, *, command: str, seed: int, ui: bool, tell: Tell) -> Path:
+    """Measure and return the run folder; `tell` gets the repeat (0: calibration) and progress.
+
+    Raises:
+        UsageError: the runs folder cannot be written, or there are too few source addresses.
+        NoVerdictError: the target never became ready, or Locust left nothing.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="wsproof-load-"))
+    try:
+        with (
+            interruptible(),
+            Evidence(plan, runs, command, seed) as evidence,
+            Sampling(folder) as sampling,
+        ):
+            return _Session(plan, evidence, sampling, folder, ui=ui, tell=tell).run()
+    finally:
+        shutil.rmtree(folder)
+
+
+class _Session:
+    """One run in progress."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        evidence: Evidence,
+        sampling: Sampling,
+        folder: Path,
+        *,
+        ui: bool,
+        tell: Tell,
+    ) -> None:
+        self._plan = plan
+        self._evidence = evidence
+        self._sampling = sampling
+        self._folder = folder
+        self._ui = ui
+        self._tell = tell
+        self._results: list[RepeatResult] = []
+        self._calibration: Calibration | None = None
+        self._deaths = 0
+
+    def run(self) -> Path:
+        interrupted = False
+        url = self._plan.target.url
+        with Launch(self._plan.target) as launch:
+            url = launch.target.url
+            self._sampling.watch(Watch(0, launch.pid))
+            peer = peer_of(launch.target, self._plan.allowed_hosts)
+            if launch.target.start is None:
+                _knock(url, peer)
+            allotments = self._plan.allotments(peer[0])
+            try:
+                self._calibrate()
+                self._repeat_all(launch, allotments)
+            except KeyboardInterrupt:
+                interrupted = True
+        interrupted = interrupted or any(result.interrupted for result in self._results)
+        return self._evidence.conclude(
+            url,
+            self._results,
+            self._sampling,
+            calibration=self._calibration,
+            deaths=self._deaths,
+            interrupted=interrupted,
+        )
+
+    def _calibrate(self) -> None:
+        """Drive the null server with the same clients and rate."""
+        target = load_target(_NULL_PROFILE)
+        plan = msgspec.structs.replace(
+            self._plan,
+            target=target,
+            warmup_s=_CALIBRATION_WARMUP_S,
+            window_s=_CALIBRATION_WINDOW_S,
+            repeats=1,
+        )
+        with Launch(target) as launch:
+            allotment = plan.allotments("127.0.0.1")[0]
+            folder = self._subfolder(0)
+            assignment = plan.assignment(0, folder, launch.target, allotment, (None, None))
+            result = run_locust(
+                assignment, folder, ui=False, on_start=_ignore, tell=lambda one: self._tell(0, one)
+            )
+        if result.interrupted:
+            raise KeyboardInterrupt
+        p99 = merged([result], "response").percentile_us(99)
+        if p99 is None:
+            said = "; ".join(result.faults) or result.publisher_fault or "nothing arrived"
+            raise NoVerdictError(
+                f"calibration: the null server delivered nothing ({said}); this host cannot"
+                " measure: look for a firewall on loopback or missing source addresses"
+            )
+        self._calibration = Calibration(p99)
+
+    def _repeat_all(self, launch: Launch, allotments: list[Allotment]) -> None:
+        tokens = (launch.token("subscribe"), launch.token("publish"))
+        for number, allotment in enumerate(allotments, start=1):
+            folder = self._subfolder(number)
+            assignment = self._plan.assignment(number, folder, launch.target, allotment, tokens)
+            result = run_locust(
+                assignment,
+                folder,
+                ui=self._ui,
+                on_start=lambda pid, repeat=number: self._sampling.watch(  # type: ignore[misc]
+                    Watch(repeat, launch.pid, pid)
+                ),
+                tell=lambda one, repeat=number: self._tell(repeat, one),  # type: ignore[misc]
+            )
+            self._results.append(result)
+            self._sampling.watch(Watch(number, launch.pid))
+            if not alive(launch):
+                self._deaths += 1
+                return  # a dead target cannot be measured; what it did not deliver is counted
+            if result.interrupted:
+                return
+
+    def _subfolder(self, number: int) -> Path:
+        folder = self._folder / f"repeat-{number}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+
+def _ignore(_pid: int) -> None:
+    """The null server's generator is not sampled."""
+
+
+def alive(launch: Launch) -> bool:
+    """Tell whether the target still runs, as far as we can know."""
+    if launch.target.start is None and launch.pid is not None:
+        return psutil.pid_exists(launch.pid)
+    return launch.alive()
+
+
+def _knock(url: str, peer: tuple[str, int]) -> None:
+    """Make sure that a service we did not start is there at all."""
+    try:
+        socket.create_connection(peer, timeout=5).close()
+    except OSError as error:
+        raise NoVerdictError(
+            f"target {url}: not reachable: {error.strerror or error}; start it, or give its"
+            " profile a [start] table"
+        ) from error

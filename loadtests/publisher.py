@@ -1,0 +1,291 @@
+"""The publisher: sends each event when it is due, whatever the target makes of the last one.
+
+A process of its own (`python -m loadtests.publisher ASSIGNMENT`), so that receiving never delays
+sending. It prints one JSON line when connected, waits for a line on stdin, plays the timetable,
+and prints what became of it. It ends when its stdin closes, so it never outlives its parent.
+"""
+
+import ctypes
+import gc
+import select
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtests.assignment import Assignment, load_assignment
+from loadtests.connection import Connection, Stage
+from loadtests.frames import identifier
+from loadtests.replay import load_trace
+from loadtests.timetable import ACKNOWLEDGED, PUSHED_BACK, REFUSED, SENT, Timetable, now_ns
+from monitor.contract.target import Publish, Target, fill
+
+_PR_SET_TIMERSLACK = 29
+
+#: The kernel may delay a wake-up by this slack, 50 µs unless told otherwise.
+_TIMER_SLACK_NS = 1
+
+_PLACE = "\0"  # no event carries this character
+
+_READ_BYTES = 65_536
+
+#: When behind schedule, answers are still read this often, so that they do not pile up.
+_SENDS_BETWEEN_READS = 16
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of the schedule; `fault` is the target's doing, empty if it did nothing."""
+
+    sent: int
+    acknowledged: int
+    refused: int
+    cpu_s: float
+    fault: str
+    first_refusal: str = ""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The publisher's first line: connected, or the target's answer."""
+
+    ready: bool
+    answer: str
+
+
+class Messages:
+    """The publications of a trace, ready but for identifier and timestamp."""
+
+    def __init__(self, publish: Publish, run: str, events: Sequence[dict[str, Any]]) -> None:
+        self._run = run
+        self._parts = [_split(publish, event) for event in events]
+
+    def build(self, number: int) -> bytes:
+        """Return publication `number`, stamped with the current time."""
+        before, between, after, identified_first = self._parts[number % len(self._parts)]
+        name = identifier(self._run, number)
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        first, second = (name, stamp) if identified_first else (stamp, name)
+        return f"{before}{first}{between}{second}{after}".encode()
+
+
+def _split(publish: Publish, event: dict[str, Any]) -> tuple[str, str, str, bool]:
+    places = {"timestamp": _PLACE, publish.id_field: _PLACE}
+    text = msgspec.json.encode({**event, **places}).decode()
+    message = fill(publish.message, {"event": text})
+    before, between, after = message.split("\\u0000")
+    order = [key for key in {**event, **places} if key in places]
+    return before, between, after, order[0] == publish.id_field
+
+
+class Player:
+    """Plays a timetable over one open connection."""
+
+    def __init__(
+        self, sock: socket.socket, connection: Connection, timetable: Timetable, messages: Messages
+    ) -> None:
+        self._socket = sock
+        self._connection = connection
+        self._timetable = timetable
+        self._messages = messages
+        self._next = 0  # the next event to send
+        self._rest = b""  # what is left of the one before
+        self._blocked = False
+        self._answers = Answers(timetable, b"", b"")
+        self.fault = ""
+
+    def play(self, publish: Publish, drain_s: float) -> Outcome:
+        """Send every event when due, then wait for the answers still owed, at most `drain_s`."""
+        accepted, refused = (publish.acknowledged or "").encode(), (publish.refused or "").encode()
+        self._answers = Answers(self._timetable, accepted, refused)
+        told_to_stop = False
+        while self._next < self._timetable.events and not self.fault and not told_to_stop:
+            wait_ns = int(self._timetable.due_ns[self._next]) - now_ns()
+            if self._blocked or wait_ns > 0:
+                told_to_stop = not self._attend(drain_s if self._blocked else wait_ns / 1e9)
+            else:
+                self._send()
+                if self._next % _SENDS_BETWEEN_READS == 0:
+                    told_to_stop = not self._attend(0)
+        self._excuse()
+        self._finish(time.monotonic() + drain_s)
+        return Outcome(
+            sent=self._next,
+            acknowledged=self._answers.acknowledged,
+            refused=self._answers.refused,
+            cpu_s=time.process_time(),
+            fault=self.fault,
+            first_refusal=self._answers.first_refusal,
+        )
+
+    def _finish(self, deadline: float) -> None:
+        """Send the rest of a message begun and read the answers still owed."""
+        while self._rest or self._answers.owed(self._next):
+            left = deadline - time.monotonic()
+            if self.fault or left <= 0:
+                return
+            if self._rest and not self._blocked:
+                self._send()
+            elif not self._attend(left):
+                return
+
+    def _send(self) -> None:
+        """Send the next event, or go on with one the socket did not take whole."""
+        number, begun = self._next, bool(self._rest)
+        if begun:
+            frame = self._rest
+        else:
+            frame = self._connection.text_frame(self._messages.build(number))
+            # Stamped before: a receiver may read the event before `send` has returned.
+            self._timetable.sent_ns[number] = now_ns()
+        try:
+            sent = self._socket.send(frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            sent, self.fault = 0, error.strerror or str(error)
+        if not begun and sent:
+            self._timetable.fate[number] |= SENT
+            self._next += 1
+        elif not begun:
+            self._timetable.sent_ns[number] = 0
+        self._rest = frame[sent:] if begun or sent else b""
+        self._blocked = sent < len(frame)
+
+    def _attend(self, timeout_s: float) -> bool:
+        """Wait for answers, for room to send, or for time to pass; False once told to stop."""
+        writing = [self._socket] if self._blocked else []
+        readable, writable, _ = select.select(
+            [self._socket, sys.stdin], writing, [], max(0.0, timeout_s)
+        )
+        if self._socket in readable:
+            self._read()
+        if writable:
+            self._excuse()
+            self._blocked = False
+        return sys.stdin not in readable
+
+    def _excuse(self) -> None:
+        """Mark what fell due while the target was not reading: the target's lateness, not ours."""
+        if self._blocked:
+            overdue = self._timetable.due_before(now_ns())
+            self._timetable.fate[self._next : overdue] |= PUSHED_BACK
+
+    def _read(self) -> None:
+        try:
+            chunk = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+            return
+        if chunk:
+            self._connection.receive(chunk)
+        else:
+            self._connection.lost("the target closed the transport")
+        self._answers.read(self._connection.walker.others)
+        self._connection.walker.others.clear()
+        if self._connection.stage is Stage.CLOSED:
+            self.fault = self._connection.answer
+        elif self._connection.outgoing and not self._rest:
+            # A pong: it must not stand inside an event the socket took only half of.
+            self._rest = bytes(self._connection.outgoing)
+            self._connection.outgoing.clear()
+            self._send()
+
+
+class Answers:
+    """Matches the target's answers to publications; both come in order."""
+
+    def __init__(self, timetable: Timetable, accepted: bytes, refused: bytes) -> None:
+        self._timetable = timetable
+        self._accepted = accepted
+        self._refused = refused
+        self.acknowledged = 0
+        self.refused = 0
+        self.first_refusal = ""
+
+    def read(self, texts: Sequence[bytes]) -> None:
+        """Take messages of the target; those that are no answer are none of ours."""
+        for text in texts:
+            number = self.acknowledged + self.refused
+            if number >= self._timetable.events:
+                return
+            if self._accepted and self._accepted in text:
+                self._timetable.fate[number] |= ACKNOWLEDGED
+                self.acknowledged += 1
+            elif self._refused and self._refused in text:
+                self._timetable.fate[number] |= REFUSED
+                self.refused += 1
+                self.first_refusal = self.first_refusal or text[:200].decode("utf-8", "replace")
+
+    def owed(self, sent: int) -> bool:
+        """Tell whether an answer is still to come for `sent` publications."""
+        return bool(self._accepted) and self.acknowledged + self.refused < sent
+
+
+def connect(assignment: Assignment, target: Target) -> tuple[socket.socket, Connection]:
+    """Open the publisher's connection, ready or closed, within `connect_s`."""
+    host, port = assignment.peer
+    address = assignment.allotment.publisher
+    connection = Connection(
+        target, target.credentials(assignment.publish_token), b"\0", subscribes=False
+    )
+    source = None if address is None else (address, 0)
+    sock = socket.create_connection((host, port), assignment.connect_s, source)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while connection.stage not in {Stage.READY, Stage.CLOSED}:
+        sock.sendall(connection.outgoing)
+        connection.outgoing.clear()
+        try:
+            chunk = sock.recv(_READ_BYTES)
+        except TimeoutError:
+            connection.lost(f"no answer within {assignment.connect_s:g} s")
+            break
+        if chunk:
+            connection.receive(chunk)
+        else:
+            connection.lost("the target closed the transport")
+    sock.sendall(connection.outgoing)
+    connection.outgoing.clear()
+    sock.setblocking(False)
+    return sock, connection
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Play the assignment named on the command line."""
+    assignment = load_assignment(Path(arguments[0]))
+    target = assignment.target
+    _sharpen_timers()
+    timetable = Timetable(assignment.timetable)
+    trace = load_trace(Path(assignment.trace))
+    messages = Messages(target.publish, assignment.run, trace.events)
+    try:
+        sock, connection = connect(assignment, target)
+    except OSError as error:
+        _tell(Ready(False, error.strerror or str(error)))
+        return
+    _tell(Ready(connection.stage is Stage.READY, connection.answer))
+    if connection.stage is not Stage.READY or not sys.stdin.readline():
+        return
+    gc.freeze()
+    gc.disable()  # nothing here makes cycles, and a collection would delay sends
+    _tell(Player(sock, connection, timetable, messages).play(target.publish, assignment.drain_s))
+
+
+def _tell(line: Ready | Outcome) -> None:
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _sharpen_timers() -> None:
+    """Let sleeps end when they should (Linux; elsewhere the system's own resolution stays)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

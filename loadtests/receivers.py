@@ -1,0 +1,263 @@
+"""Many subscribers on one epoll: reads, stamps, then counts.
+
+Runs inside gevent's loop as one watcher on the epoll descriptor itself, a bounded slice at a
+time, so that a flood cannot starve Locust's runner. Within a slice every ready socket is read
+and stamped before any byte is parsed: parsing one client's bytes delays no other's receipt.
+"""
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import msgspec
+from gevent.monkey import get_original
+
+from loadtests.connection import Connection, Stage
+from loadtests.latencies import Latencies
+from loadtests.ledger import Ledger
+from loadtests.timetable import now_ns
+from monitor.contract.target import Credentials, Target
+
+READ_BYTES = 262_144
+
+#: Kernel buffer of each receiver: a pause of the generator must not push back on the target.
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+
+#: Sockets read in one slice: well under a millisecond before everybody else gets a turn.
+SLICE = 64
+
+
+def _nothing() -> None:
+    """Nobody waits for this."""
+
+
+class Subscriber:
+    """One subscriber: its connection, its socket, its ledger once events are measured."""
+
+    def __init__(self, number: int, address: str | None, connection: Connection, sock: Any) -> None:
+        self.number = number
+        self.address = address
+        self.connection = connection
+        self.socket = sock
+        self.receive: Callable[[int], bytes] = sock.recv
+        self.ledger = Ledger(0)
+        self.settled_at_ns = 0
+        #: It was ready at some time, whatever came after.
+        self.admitted = False
+        #: It ended although nobody asked it to.
+        self.dropped = False
+        self.leaving = False
+        #: Called once each: when it is ready or refused, and when its connection ends.
+        self.on_settled: Callable[[], None] = _nothing
+        self.on_ended: Callable[[], None] = _nothing
+
+    @property
+    def ready(self) -> bool:
+        """True while it receives events."""
+        return self.connection.stage is Stage.READY
+
+
+class Receivers:
+    """Every subscriber of one process."""
+
+    def __init__(self, target: Target, peer: tuple[str, int], mark: bytes) -> None:
+        self._target = target
+        self._peer = peer
+        self._mark = mark
+        self._thinned = (target.publish.thinned or "").encode()
+        self._epoll = get_original("select", "epoll")()
+        self._by_descriptor: dict[int, Subscriber] = {}
+        self._watcher: Any = None
+        self._same: tuple[bytes, list[int], bool] = (b"", [], False)
+        self.subscribers: list[Subscriber] = []
+        self.latencies: Latencies | None = None
+        #: A defect of ours met while reading; the run cannot go on.
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Let gevent's loop call `turn` whenever a socket has something to say."""
+        self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
+        self._watcher.start(self._guarded)
+
+    def stop(self) -> None:
+        """Close every socket and stop watching."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+        for subscriber in list(self._by_descriptor.values()):
+            self._forget(subscriber)
+        self._epoll.close()
+
+    def connect(self, number: int, address: str | None, credentials: Credentials) -> Subscriber:
+        """Begin to connect a subscriber from `address`; `on_settled` tells the outcome."""
+        host = self._peer[0]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = get_original("socket", "socket")(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self._target, credentials, self._mark, subscribes=True)
+        subscriber = Subscriber(number, address, connection, sock)
+        self.subscribers.append(subscriber)
+        self._by_descriptor[sock.fileno()] = subscriber
+        if address is not None:
+            sock.bind((address, 0))
+        status = sock.connect_ex(self._peer)
+        self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        if status not in {0, errno.EINPROGRESS}:
+            self._lost(subscriber, os.strerror(status))
+        return subscriber
+
+    def give_up(self, subscriber: Subscriber, after_s: float) -> None:
+        """End a subscriber that did not become ready in time."""
+        self._lost(subscriber, f"not ready within {after_s:g} s")
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Close one subscriber by our own will; it expects nothing from here on."""
+        if subscriber.leaving or subscriber.connection.stage is Stage.CLOSED:
+            return
+        subscriber.leaving = True
+        subscriber.connection.leave()
+        self._write(subscriber)
+        self._lost(subscriber, "left")
+
+    def measure(self, latencies: Latencies, window_first: int) -> None:
+        """From here on count arrivals; every subscriber that is ready now expects everything."""
+        self.latencies = latencies
+        for subscriber in self.subscribers:
+            subscriber.ledger = Ledger(window_first)
+
+    def turn(self) -> None:
+        """Read what is ready, at most one slice, then count it."""
+        read: list[tuple[Subscriber, bytes, int]] = []
+        for descriptor, mask in self._epoll.poll(0, SLICE):
+            subscriber = self._by_descriptor.get(descriptor)
+            if subscriber is None:
+                continue
+            if mask & select.EPOLLOUT:
+                self._write(subscriber)
+            if mask & ~select.EPOLLOUT:
+                try:
+                    chunk = subscriber.receive(READ_BYTES)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    self._lost(subscriber, error.strerror or str(error))
+                    continue
+                read.append((subscriber, chunk, now_ns()))
+        for subscriber, chunk, at_ns in read:
+            self._count(subscriber, chunk, at_ns)
+
+    def _guarded(self) -> None:
+        try:
+            self.turn()
+        except Exception as error:  # noqa: BLE001 - kept for the conductor, who ends the run
+            self.failure = error
+            self._watcher.stop()
+
+    def _count(self, subscriber: Subscriber, chunk: bytes, at_ns: int) -> None:
+        if not chunk:
+            self._lost(subscriber, "the target closed the transport")
+            return
+        same, numbers, consecutive = self._same
+        walker = subscriber.connection.walker
+        if chunk != same or not walker.between_messages or not subscriber.ready:
+            numbers, consecutive = self._walk(subscriber, chunk, at_ns)
+        if numbers and self.latencies is not None:
+            first = subscriber.ledger.admit(numbers, consecutive)
+            if first:
+                self.latencies.add(first, at_ns)
+
+    def _walk(self, subscriber: Subscriber, chunk: bytes, at_ns: int) -> tuple[list[int], bool]:
+        """Walk a chunk; remember what was in it, for the next subscriber that gets the same."""
+        connection = subscriber.connection
+        stage, controls = connection.stage, connection.controls
+        clean = connection.walker.between_messages
+        numbers = connection.receive(chunk)
+        consecutive = bool(numbers) and numbers == list(
+            range(numbers[0], numbers[0] + len(numbers))
+        )
+        if connection.walker.others:
+            self._notices(subscriber)
+            clean = False
+        if connection.stage is not stage:
+            self._moved(subscriber, stage, at_ns)
+        elif (
+            clean
+            and stage is Stage.READY
+            and connection.controls == controls
+            and connection.walker.between_messages
+        ):
+            self._same = (chunk, numbers, consecutive)
+        if connection.outgoing:
+            self._write(subscriber)
+        return numbers, consecutive
+
+    def _notices(self, subscriber: Subscriber) -> None:
+        """Count what the service says it left out; other messages are none of ours."""
+        others, subscriber.connection.walker.others = subscriber.connection.walker.others, []
+        if not self._thinned:
+            return
+        for text in others:
+            if self._thinned in text:
+                notice = msgspec.json.decode(text)
+                subscriber.ledger.thinned += int(notice[self._target.publish.thinned_count])
+
+    def _moved(self, subscriber: Subscriber, before: Stage, at_ns: int) -> None:
+        """React to a new stage of a connection."""
+        stage = subscriber.connection.stage
+        if stage is Stage.READY:
+            subscriber.admitted = True
+            subscriber.settled_at_ns = at_ns
+            if self.latencies is not None:
+                subscriber.ledger = self._latecomer(self.latencies)
+            subscriber.on_settled()
+        elif stage is Stage.CLOSED:
+            self._ended(subscriber, was_ready=before is Stage.READY)
+
+    def _latecomer(self, latencies: Latencies) -> Ledger:
+        """A subscriber that joins a running schedule expects what is due from now on."""
+        timetable = latencies.timetable
+        return Ledger(timetable.window_first, joined=timetable.due_before(now_ns()))
+
+    def _write(self, subscriber: Subscriber) -> None:
+        outgoing = subscriber.connection.outgoing
+        try:
+            if outgoing:
+                del outgoing[: subscriber.socket.send(outgoing)]
+        except BlockingIOError:
+            pass  # epoll tells when there is room
+        except OSError as error:
+            self._lost(subscriber, error.strerror or str(error))
+            return
+        wanted = select.EPOLLIN | (select.EPOLLOUT if outgoing else 0)
+        self._epoll.modify(subscriber.socket.fileno(), wanted)
+
+    def _lost(self, subscriber: Subscriber, reason: str) -> None:
+        was_ready = subscriber.ready
+        subscriber.connection.lost(reason)
+        self._ended(subscriber, was_ready=was_ready)
+
+    def _ended(self, subscriber: Subscriber, *, was_ready: bool) -> None:
+        if subscriber.socket.fileno() < 0:
+            return
+        if not subscriber.leaving:
+            subscriber.dropped = was_ready
+        elif self.latencies is not None:
+            subscriber.ledger.left = self.latencies.timetable.due_before(now_ns())
+        self._forget(subscriber)
+        if not was_ready:
+            subscriber.settled_at_ns = now_ns()
+            subscriber.on_settled()
+        subscriber.on_ended()
+
+    def _forget(self, subscriber: Subscriber) -> None:
+        descriptor = subscriber.socket.fileno()
+        if self._by_descriptor.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+        subscriber.socket.close()

@@ -1,0 +1,165 @@
+"""Writes a run folder from what was measured: tables, histograms, and the record over them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from loadtests.figures import Measured, complete_events, merged, repeat_metrics, run_metrics
+from loadtests.histogram import value_us
+from loadtests.latencies import INTERVAL_NS
+from loadtests.plan import Plan
+from loadtests.results import RepeatResult
+from loadtests.validity import RunJudgement
+from monitor.contract.evidence import (
+    ADMISSIONS,
+    RESOURCES,
+    TIMELINE,
+    Histogram,
+    Provenance,
+    Repeat,
+    RunRecord,
+    RunWriter,
+    Scalar,
+)
+
+Row = tuple[Scalar, ...]
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """One instant on both clocks, so that the others can be dated."""
+
+    monotonic_ns: int
+    utc: datetime
+
+    def at_s(self, instant_ns: int) -> float:
+        """Seconds from this instant."""
+        return round((instant_ns - self.monotonic_ns) / 1e9, 3)
+
+    def date(self, instant_ns: int) -> str:
+        """RFC 3339 in UTC, to the second."""
+        moment = self.utc + timedelta(microseconds=(instant_ns - self.monotonic_ns) / 1000)
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write(
+    writer: RunWriter,
+    run_id: str,
+    plan: Plan,
+    url: str,
+    measured: Measured,
+    judgement: RunJudgement,
+    provenance: Provenance,
+    clock: Clock,
+) -> Path:
+    """Write everything and return the finished run folder."""
+    results = measured.results
+    writer.write_table(TIMELINE, _timeline(results))
+    writer.write_table(RESOURCES, _resources(measured, clock))
+    writer.write_table(ADMISSIONS, _admissions(results, clock))
+    writer.write_histograms(_histograms(results))
+    repeats = tuple(
+        Repeat(
+            number=result.repeat,
+            started_at=clock.date(result.started_at_ns),
+            window_s=result.window_s,
+            verdict=verdict,
+            reasons=reasons,
+            metrics=repeat_metrics(result, measured.samples),
+        )
+        for result, (verdict, reasons) in zip(results, judgement.repeats, strict=True)
+    )
+    notes = {
+        f"repeat_{result.repeat}_{what}": text
+        for result in results
+        for what, text in (
+            ("publisher_lost", result.publisher_fault),
+            ("first_refusal", result.first_refusal),
+        )
+        if text
+    }
+    return writer.finish(
+        RunRecord(
+            id=run_id,
+            kind="load",
+            scenario=plan.scenario,
+            parameters={**plan.parameters(), "repeats_done": len(results), **notes},
+            target=plan.target.name,
+            target_url=url,
+            verdict=judgement.verdict,
+            reasons=judgement.reasons,
+            metrics=run_metrics(measured),
+            repeats=repeats,
+            provenance=provenance,
+        )
+    )
+
+
+def _histograms(results: Sequence[RepeatResult]) -> Iterator[Histogram]:
+    """Each repeat's histograms, and under repeat 0 all of them merged."""
+    for kind in ("response", "service"):
+        for result in results:
+            yield merged([result], kind).export(kind, result.repeat)
+        yield merged(results, kind).export(kind, 0)
+
+
+def _timeline(results: Sequence[RepeatResult]) -> Iterator[Row]:
+    for result in results:
+        complete = complete_events(result)
+        first = result.passage.first
+        for number, passage in enumerate(result.passage.intervals):
+            part = result.part.intervals[number]
+            low, high = passage.events
+            at_s = number * INTERVAL_NS / 1e9
+            yield (
+                result.repeat,
+                at_s,
+                round(min(INTERVAL_NS / 1e9, result.window_s - at_s), 6),
+                part.clients,
+                high - low,
+                passage.sent,
+                int(complete[low - first : high - first].sum()),
+                part.expected,
+                part.received,
+                _percentile(part.response, 50),
+                _percentile(part.response, 99),
+                part.response_max_ns / 1000 if part.received else None,
+                _percentile(part.service, 50),
+                _percentile(part.service, 99),
+                passage.lag_max_ns / 1000 if passage.sent else None,
+            )
+
+
+def _percentile(histogram: dict[int, int], percent: float) -> float | None:
+    """Return a percentile of a sparse histogram, in µs."""
+    if not histogram:
+        return None
+    index = sorted(histogram)
+    counts = np.cumsum([histogram[one] for one in index])
+    rank = np.ceil(counts[-1] * percent / 100)
+    return float(value_us(index[int(np.searchsorted(counts, rank))]))
+
+
+def _resources(measured: Measured, clock: Clock) -> Iterator[Row]:
+    for one in measured.samples:
+        yield (
+            one.repeat,
+            clock.at_s(one.at_ns),
+            one.role,
+            one.processes,
+            one.rss_bytes,
+            one.uss_bytes,
+            None if one.cpu_percent is None else round(one.cpu_percent, 1),
+            one.descriptors,
+            one.threads,
+        )
+
+
+def _admissions(results: Sequence[RepeatResult], clock: Clock) -> Iterator[Row]:
+    for result in results:
+        for one in result.part.admissions:
+            at_s = clock.at_s(one.at_ns) if one.at_ns else None
+            answer = one.answer[:200]
+            yield (result.repeat, at_s, one.address, "connection", int(one.admitted), answer)

@@ -1,0 +1,129 @@
+"""Locust by itself: launches the target, and writes a run folder when Locust quits.
+
+For `locust -f loadtests/locustfile.py`, headless or with its web page. Each start is one repeat.
+There is no calibration, so such a run is SUSPECT at best; `wsproof load` calibrates.
+"""
+
+import secrets
+import shlex
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtests.assignment import Assignment
+from loadtests.bench import Sampling
+from loadtests.measure import Evidence, alive
+from loadtests.plan import Plan, make_plan, peer_of
+from loadtests.results import RepeatResult
+from loadtests.sampler import Watch
+from loadtests.scenarios import find
+from monitor.contract import verdicts
+from monitor.contract.evidence import load_run
+from monitor.contract.launch import Launch
+from monitor.contract.target import load_target
+from monitor.contract.verdicts import ExitCode, RunVerdict, WsproofError
+
+_REFERENCE = Path(verdicts.__file__).parents[1] / "target.toml"
+
+#: Without --run-time the schedule is prepared this far; 17 bytes an event, on disk.
+_LONGEST_S = 3600.0
+
+
+class Standalone:
+    """Everything around the conductor that `wsproof load` does otherwise."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._stack = ExitStack()
+        self._launch: Launch | None = None
+        self._plan: Plan | None = None
+        self.results: list[RepeatResult] = []
+
+    def assign(self) -> Assignment:
+        """Launch the target on first use and write the next repeat's assignment."""
+        if self._launch is None:
+            self._open()
+        assert self._launch is not None  # noqa: S101 - `_open` has set them
+        assert self._plan is not None  # noqa: S101
+        number = len(self.results) + 1
+        folder = self._folder / f"repeat-{number}"
+        folder.mkdir(mode=0o700)
+        allotment = self._plan.allotments(peer_of(self._launch.target, self._hosts)[0])[0]
+        tokens = (self._launch.token("subscribe"), self._launch.token("publish"))
+        self._sampling.watch(Watch(number, self._launch.pid, None))
+        assignment = self._plan.assignment(number, folder, self._launch.target, allotment, tokens)
+        # How many users there will be, Locust says once they are spawned.
+        return msgspec.structs.replace(assignment, clients=0)
+
+    def conclude(self) -> int:
+        """Write the run folder, say where, end everything; return Locust's exit code."""
+        if self._launch is None:
+            return int(ExitCode.NO_VERDICT)
+        try:
+            deaths = 0 if alive(self._launch) else 1
+            url = self._launch.target.url
+            self._launch.stop()
+            run = self._evidence.conclude(
+                url,
+                self.results,
+                self._sampling,
+                calibration=None,
+                deaths=deaths,
+                interrupted=False,
+            )
+        except WsproofError as error:
+            sys.stderr.write(f"wsproof: {error}\n")
+            return int(error.exit_code)
+        finally:
+            self.close()
+        return _report(run)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._stack.close()
+
+    def _open(self) -> None:
+        options = self._options
+        self._hosts = tuple(options.i_am_allowed_to_test)
+        run_time = float(options.run_time or _LONGEST_S)
+        scenario = find(options.scenario)
+        warmup_s = scenario.warmup_s if options.warmup is None else options.warmup
+        self._plan = make_plan(
+            scenario,
+            load_target(Path(options.target) if options.target else _REFERENCE),
+            clients=options.num_users or 1,
+            rate=options.rate,
+            warmup_s=warmup_s,
+            window_s=max(1.0, run_time - warmup_s),
+            repeats=1,
+            trace=Path(options.trace) if options.trace else None,
+            allowed_hosts=self._hosts,
+        )
+        self._folder = Path(tempfile.mkdtemp(prefix="wsproof-load-"))
+        self._stack.callback(shutil.rmtree, self._folder)
+        command = shlex.join(["locust", *sys.argv[1:]])
+        runs = Path(options.runs)
+        self._evidence = self._stack.enter_context(
+            Evidence(self._plan, runs, command, secrets.randbelow(1 << 31))
+        )
+        self._sampling = self._stack.enter_context(Sampling(self._folder))
+        self._launch = self._stack.enter_context(Launch(self._plan.target))
+
+
+def _report(run: Path) -> int:
+    """Say in a few words what the run came to."""
+    found = load_run(run).record
+    lines = [f"run {found.id}: {found.verdict}", *(f"  {reason}" for reason in found.reasons)]
+    for name in ("clients_held", "events_per_s", "response_mean_us", "deliveries_lost"):
+        if name in found.metrics:
+            metric = found.metrics[name]
+            lines.append(f"  {name} = {metric.value:,.1f} {metric.unit}")
+    lines.append(f"evidence: {run}; `wsproof report build {run}` makes its report")
+    sys.stderr.write("\n".join(lines) + "\n")
+    invalid = found.verdict is RunVerdict.INVALID
+    return int(ExitCode.NO_VERDICT if invalid else ExitCode.HOLDS)

@@ -1,0 +1,121 @@
+"""Judges the run itself: were the figures made by a generator that kept its own promises?
+
+Only faults of the generator, or a target that was never there, make a run INVALID. What the
+target did under load, however bad, is a figure. The thresholds follow the design; each says why.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from loadtests.results import RepeatResult
+from monitor.contract.verdicts import RunVerdict
+
+#: One send in a hundred may be late: p99 and everything below it is then the target's.
+ON_TIME_SHARE = 0.99
+
+#: Above this share of its core, waiting for the processor is no longer rare for receivers.
+GENERATOR_CPU_PERCENT = 80.0
+
+#: What the harness adds by itself may be a fifth of what it is to judge.
+NULL_SHARE = 0.2
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """The null server under the same load: what the harness and the host add by themselves."""
+
+    response_p99_us: float
+
+
+class RunJudgement(msgspec.Struct, frozen=True):
+    """The verdict on a run and on each of its repeats, with reasons."""
+
+    verdict: RunVerdict
+    reasons: tuple[str, ...]
+    repeats: tuple[tuple[RunVerdict, tuple[str, ...]], ...]
+
+
+def judge_run(
+    results: Sequence[RepeatResult],
+    *,
+    calibration: Calibration | None,
+    bound_us: float,
+    load_average: float,
+    cores: int,
+    interrupted: bool,
+) -> RunJudgement:
+    """Judge a run from its repeats; thresholds apply to the repeats pooled.
+
+    A repeat that breaks one alone, while the pool keeps it, makes the run SUSPECT.
+    """
+    alone = [tuple(_broken([result], bound_us) + _failed(result)) for result in results]
+    hard = [reason for result in results for reason in _failed(result)]
+    hard += _broken(results, bound_us) if results else []
+    if interrupted and not any("interrupted" in reason for reason in hard):
+        hard.insert(0, "interrupted before the planned repeats were done")
+    if not results and not interrupted:
+        hard.append("no repeat was made")
+    if calibration is not None and calibration.response_p99_us > NULL_SHARE * bound_us:
+        hard.append(
+            f"the null server's p99 response time was {calibration.response_p99_us:,.0f} µs, over"
+            f" {NULL_SHARE:.0%} of the bound of {bound_us:,.0f} µs: this host adds too much by"
+            " itself; run on a quieter one"
+        )
+    soft = [
+        f"repeat {result.repeat} alone: {reason}"
+        for result, reasons in zip(results, alone, strict=True)
+        for reason in reasons
+    ]
+    if load_average > cores:
+        soft.append(f"the load average at the start was {load_average:.1f} on {cores} cores")
+    if calibration is None:
+        soft.append("the null server was not measured")
+    repeats = tuple(
+        (RunVerdict.INVALID if reasons else RunVerdict.VALID, reasons) for reasons in alone
+    )
+    if hard:
+        return RunJudgement(RunVerdict.INVALID, tuple(dict.fromkeys(hard)), repeats)
+    verdict = RunVerdict.SUSPECT if soft else RunVerdict.VALID
+    return RunJudgement(verdict, tuple(soft), repeats)
+
+
+def _failed(result: RepeatResult) -> list[str]:
+    """What no pooling mends."""
+    reasons = list(result.faults)
+    if result.interrupted:
+        reasons.append("interrupted before the window was over")
+    if result.publisher_died:
+        reasons.append("the publisher died; its schedule was not kept")
+    answers = [admission.answer for admission in result.part.admissions]
+    if not result.part.admitted and not any(answer[:1].isdigit() for answer in answers):
+        said = answers[0] if answers else result.publisher_fault or "nothing"
+        reasons.append(f"the target was never reachable: {said}")
+    return reasons
+
+
+def _broken(results: Sequence[RepeatResult], bound_us: float) -> list[str]:
+    """Which thresholds these repeats together break."""
+    reasons = []
+    scheduled = sum(result.passage.scheduled for result in results)
+    amiss = sum(_amiss(result) for result in results)
+    if scheduled and amiss > (1 - ON_TIME_SHARE) * scheduled:
+        reasons.append(
+            f"the generator sent {amiss:,} of {scheduled:,} events late or not at all"
+            f" ({amiss / scheduled:.1%} later than {bound_us / 10:,.0f} µs; 1% are allowed): the"
+            " offered rate was not reached by its own fault"
+        )
+    seconds = sum(result.window_s for result in results)
+    if seconds:
+        used = sum(result.part.cpu_percent * result.window_s for result in results) / seconds
+        if used >= GENERATOR_CPU_PERCENT:
+            reasons.append(
+                f"the generator used {used:.0f} % of a core in the window;"
+                f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
+            )
+    return reasons
+
+
+def _amiss(result: RepeatResult) -> int:
+    """Events sent late or not at all by the generator's own fault."""
+    unsent = 0 if result.publisher_fault else result.passage.unsent_ours
+    return result.passage.late_ours + unsent

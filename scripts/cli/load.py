@@ -1,0 +1,144 @@
+"""`wsproof load`: drive a target with a scenario, write the evidence, judge the claims."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.contract.verdicts import ExitCode, UsageError
+from scripts.cli.app import DEFAULT_RUNS, REFERENCE_TARGET, RunsOption, app
+
+if TYPE_CHECKING:
+    from loadtests.plan import Plan
+    from monitor.contract.evidence import RunRecord
+    from reports.build import Report
+
+
+@app.command()
+def load(
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="SCENARIO", help="Which scenario; see --list.")
+    ] = None,
+    target: Annotated[
+        Path, typer.Option("--target", help="Target profile (TOML).", show_default=False)
+    ] = REFERENCE_TARGET,
+    clients: Annotated[int | None, typer.Option(help="Subscribers, one connection each.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Events offered a second.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Measured window of a repeat, in seconds.")
+    ] = None,
+    warmup: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds before it, not measured.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="How often to measure.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Recorded events to replay.")] = None,
+    runs: RunsOption = DEFAULT_RUNS,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals' resampling.")] = 1,
+    listing: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Show Locust's web page meanwhile.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option("--i-am-allowed-to-test", metavar="HOST", help="A host that is not loopback."),
+    ] = None,
+) -> int:
+    """Measure a target under load and judge its claims."""
+    from loadtests.measure import measure
+    from loadtests.plan import make_plan
+    from loadtests.scenarios import find
+    from monitor.contract.claims import load_claims
+    from monitor.contract.evidence import load_run
+    from monitor.contract.target import load_target
+    from reports.build import build, exit_code
+    from scripts.load_display import display
+
+    if listing:
+        return _list(as_json=as_json)
+    if scenario is None:
+        raise UsageError("load: which scenario? `wsproof load --list` describes them")
+    plan = make_plan(
+        find(scenario),
+        load_target(target),
+        clients=clients,
+        rate=rate,
+        warmup_s=warmup,
+        window_s=duration,
+        repeats=repeats,
+        trace=trace,
+        allowed_hosts=tuple(allowed or ()),
+    )
+    claims_path = plan.target.claims_path
+    claims = load_claims(claims_path) if claims_path else ()
+    command = shlex.join(["wsproof", *_without_home(sys.argv[1:])])
+    if not as_json:
+        print(_intention(plan), file=sys.stderr)
+    with display(plan) as tell:
+        run = measure(plan, runs, command=command, seed=seed, ui=ui, tell=tell)
+    record = load_run(run).record
+    report = build(run, claims, run.with_name(f"{run.name}.report"))
+    code = exit_code(record, report.judgements)
+    _print_outcome(record, report, run, code, as_json=as_json)
+    return code
+
+
+def _list(*, as_json: bool) -> int:
+    from loadtests.scenarios import discover
+
+    scenarios = discover()
+    if as_json:
+        print(json.dumps({name: one.title() for name, one in scenarios.items()}))
+    else:
+        for name, one in scenarios.items():
+            print(f"{name:12} {one.title()}")
+    return ExitCode.HOLDS
+
+
+def _intention(plan: "Plan") -> str:
+    seconds = plan.repeats * (plan.warmup_s + plan.window_s + 2) + 8
+    return (
+        f"{plan.scenario}: {plan.clients} clients, {plan.rate:g} events/s,"
+        f" {plan.repeats} × {plan.window_s:g} s against {plan.target.name};"
+        f" about {seconds:.0f} s"
+    )
+
+
+def _print_outcome(
+    record: "RunRecord", report: "Report", run: Path, code: ExitCode, *, as_json: bool
+) -> None:
+    if as_json:
+        outcome = {
+            "run": record.id,
+            "verdict": record.verdict,
+            "reasons": record.reasons,
+            "claims": {one.claim.id: one.verdict for one in report.judgements},
+            "metrics": {name: metric.value for name, metric in record.metrics.items()},
+            "evidence": str(run),
+            "report": str(report.markdown),
+            "exit_code": int(code),
+        }
+        print(json.dumps(outcome))
+        return
+    print(report.table)
+    print()
+    print(f"Run {record.verdict}: {_verdict(code)}.")
+    for reason in record.reasons:
+        print(f"- {reason}")
+    print(f"\nEvidence: {run}\nReport:   {report.markdown}")
+
+
+def _verdict(code: ExitCode) -> str:
+    words = {
+        ExitCode.HOLDS: "every claim holds",
+        ExitCode.BROKEN: "a claim is false",
+        ExitCode.NO_VERDICT: "no verdict possible",
+    }
+    return words[code]
+
+
+def _without_home(arguments: list[str]) -> list[str]:
+    """Keep home folders out of the evidence: a path below one is shown from `~`."""
+    home = str(Path.home())
+    return [argument.replace(home, "~") for argument in arguments]

@@ -1,0 +1,84 @@
+"""What `wsproof load` shows while it measures: a live bar on a terminal, lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loadtests.plan import Plan
+    from loadtests.results import Progress
+
+    Tell = Callable[[int, Progress], None]
+
+
+@contextmanager
+def display(plan: "Plan") -> Iterator["Tell"]:
+    """Yield what takes the progress of repeat k (0: calibration), and show it on stderr."""
+    if sys.stderr.isatty():
+        with _bar(plan) as tell:
+            yield tell
+    else:
+        yield _lines(plan)
+
+
+def _title(repeat: int, plan: "Plan") -> str:
+    return f"repeat {repeat} of {plan.repeats}" if repeat else "calibrating on the null server"
+
+
+def _figures(progress: "Progress") -> str:
+    if progress.p99_us is None:
+        return f"{progress.clients} clients"
+    return (
+        f"{progress.events_per_s:,.0f} events/s, p99 {progress.p99_us / 1000:.2f} ms,"
+        f" {progress.lost:,} lost"
+    )
+
+
+def _lines(plan: "Plan") -> "Tell":
+    """One line whenever a repeat enters a new phase."""
+    said: tuple[int, str] | None = None
+    latest = ""
+    started = time.monotonic()
+
+    def tell(repeat: int, progress: "Progress") -> None:
+        nonlocal said, latest
+        if progress.p99_us is not None:
+            latest = _figures(progress)
+        now = (repeat, progress.phase)
+        if now == said:
+            return
+        said = now
+        detail = latest if progress.phase == "draining" else _figures(progress)
+        at = time.monotonic() - started
+        print(f"{at:6.1f} s  {_title(repeat, plan)}: {progress.phase}, {detail}", file=sys.stderr)
+
+    return tell
+
+
+@contextmanager
+def _bar(plan: "Plan") -> Iterator["Tell"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    # rich honours NO_COLOR by itself.
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=plan.repeats + 1, figures="")
+
+        def tell(repeat: int, progress: "Progress") -> None:
+            bar.update(
+                task,
+                completed=repeat + progress.done,
+                description=f"{_title(repeat, plan)}: {progress.phase}",
+                figures=_figures(progress),
+            )
+
+        yield tell
