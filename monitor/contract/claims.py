@@ -108,7 +108,10 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
             raise UsageError(f"claims {path}: id {claim.id!r} stands twice; give each its own")
         seen.add(claim.id)
         for condition in (*claim.requires, *claim.given):
-            parse_objective(condition)
+            try:
+                parse_objective(condition)
+            except UsageError as error:
+                raise UsageError(f"claims {path}: claim {claim.id!r}: {error}") from None
     return claims
 
 

@@ -224,9 +224,13 @@ class RunWriter:
             shutil.rmtree(self._partial)
 
     def write_table(self, table: Table, rows: Iterable[Sequence[Scalar]]) -> None:
-        """Write rows in the order of `table.names`; None becomes an empty cell."""
+        """Write rows in the order of `table.names`; None becomes an empty cell.
+
+        Lines end as RFC 4180 has it: the csv module quotes the characters of its own line end
+        only, and a target's answer may hold a carriage return.
+        """
         with (self._partial / table.file).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(file)
             writer.writerow(table.names)
             writer.writerows(rows)
 

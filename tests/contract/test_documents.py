@@ -1,0 +1,78 @@
+import re
+
+import msgspec
+import pytest
+
+from monitor.contract.documents import convert, read_toml
+from monitor.contract.verdicts import UsageError
+
+
+class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    timeout_s: float = 1.0
+    retries: int = 0
+
+
+class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    inner: Inner = Inner()
+    many: tuple[Inner, ...] = ()
+    named: dict[str, Inner] = {}
+    maybe: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"name": "a", "inmer": {}}, "unknown key `inmer`; did you mean `inner`?"),
+        (
+            {"name": "a", "inner": {"timeout": 1}},
+            "unknown key `inner.timeout`; did you mean `timeout_s`?",
+        ),
+        (
+            {"name": "a", "many": [{}, {"retry": 1}]},
+            "unknown key `many[1].retry`; did you mean `retries`?",
+        ),
+        (
+            {"name": "a", "named": {"x": {"retrise": 1}}},
+            "unknown key `named[...].retrise`; did you mean `retries`?",
+        ),
+        (
+            {"name": "a", "maybe": {"retrise": 1}},
+            "unknown key `maybe.retrise`; did you mean `retries`?",
+        ),
+        (
+            {"name": "a", "inner": {"qqqq": 1}},
+            "unknown key `inner.qqqq`; known here: retries, timeout_s",
+        ),
+        ({"name": 1}, "key `name`: Expected `str`, got `int`"),
+        ({"name": "a", "inner": {"retries": "2"}}, "key `inner.retries`: Expected `int`"),
+        ({}, "missing required field `name`"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_a_suggestion(table, says):
+    with pytest.raises(UsageError, match="^profile x.toml: .*" + re.escape(says)):
+        convert(table, Outer, "profile x.toml")
+
+
+def test_a_right_document_becomes_the_struct():
+    table = {"name": "a", "named": {"x": {"retries": 2}}}
+    assert convert(table, Outer, "x") == Outer("a", named={"x": Inner(retries=2)})
+
+
+def test_a_missing_file_says_to_check_the_path(tmp_path):
+    with pytest.raises(UsageError, match=r"claims .*/no.toml: no such file; check the path"):
+        read_toml(tmp_path / "no.toml", "claims")
+
+
+def test_a_syntax_error_names_its_line(tmp_path):
+    (tmp_path / "a.toml").write_text("a = 1\nb = = 2\n")
+    with pytest.raises(UsageError, match=r"claims .*a.toml: not valid TOML: .*line 2"):
+        read_toml(tmp_path / "a.toml", "claims")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_file_that_is_no_text_cannot_be_read(tmp_path, content):
+    path = tmp_path / "a.toml"
+    path.write_bytes(content) if content else path.mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_toml(path, "claims")
