@@ -17,7 +17,7 @@ from monitor.contract.verdicts import UsageError
 Document = TypeVar("Document")
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
-_AT_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

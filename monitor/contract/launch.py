@@ -4,8 +4,8 @@ The process gets a session of its own, so that Ctrl-C in the terminal reaches th
 and the target lives until it is stopped.
 """
 
+import contextlib
 import os
-import selectors
 import shutil
 import signal
 import socket
@@ -16,13 +16,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
 
 from monitor.contract.target import Start, Target, TokenSource, fill
 from monitor.contract.verdicts import NoVerdictError, UsageError
+
+#: While a target starts we wait for its end, and look this often whether it is ready instead.
+_LOOK_AGAIN_S = 0.02
 
 
 class Launch:
@@ -79,30 +82,28 @@ class Launch:
         return self._process is None or self._process.poll() is None
 
     def stop(self) -> None:
-        """Ask the process to stop, wait, and kill it if it does not. Idempotent."""
+        """Ask the process to stop, wait, and kill what is left of its session. Idempotent."""
         process, start = self._process, self.target.start
-        if process is None or start is None:
+        if process is None or start is None or self.exit_status is not None:
             return
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(start.stop_timeout_s)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.exit_status = process.returncode
-        if process.stdout is not None:
-            process.stdout.close()
+            self._ended_within(start.stop_timeout_s)
+        with contextlib.suppress(ProcessLookupError):  # nothing is left: the usual case
+            os.killpg(process.pid, signal.SIGKILL)
+        self.exit_status = process.wait()
 
     def _start(self, start: Start) -> None:
         self.log = Path(self._state) / "target.log"
+        # Files, not pipes: a pipe nobody reads would one day be full and stop the target.
+        said = Path(self._state) / "target.out"
         command = self._fill(start.command)
-        with self.log.open("wb") as log:
+        with self.log.open("wb") as log, said.open("wb") as out:
             try:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
+                    stdout=out,
                     stderr=log,
                     env={**os.environ, **start.environment},
                     start_new_session=True,
@@ -115,14 +116,15 @@ class Launch:
         self.pid = self._process.pid
         deadline = time.monotonic() + start.ready_timeout_s
         if start.ready == "json-url":
-            self.target = self.target.at(self._announced_url(deadline))
+            self.target = self.target.at(self._announced_url(said, deadline))
         else:
             self._await_connection(deadline)
 
-    def _announced_url(self, deadline: float) -> str:
-        assert self._process is not None  # noqa: S101
-        assert self._process.stdout is not None  # noqa: S101
-        line = _read_line(self._process.stdout, deadline)
+    def _announced_url(self, said: Path, deadline: float) -> str:
+        while b"\n" not in said.read_bytes():
+            if self._ended_within(_LOOK_AGAIN_S) or time.monotonic() > deadline:
+                break
+        line = said.read_bytes().partition(b"\n")[0]
         try:
             return msgspec.json.decode(line, type=_Ready).url
         except msgspec.MsgspecError as error:
@@ -135,18 +137,26 @@ class Launch:
             try:
                 socket.create_connection(address, timeout=1).close()
             except OSError as error:
-                if not self.alive() or time.monotonic() > deadline:
+                if self._ended_within(_LOOK_AGAIN_S) or time.monotonic() > deadline:
                     raise self._not_ready(f"{self.target.url} did not answer: {error}") from error
-                time.sleep(0.05)  # a listening socket announces itself in no other way
             else:
                 return
+
+    def _ended_within(self, seconds: float) -> bool:
+        assert self._process is not None  # noqa: S101 - called once it is started
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _not_ready(self, detail: str) -> NoVerdictError:
         status = self._process.poll() if self._process is not None else None
         ended = "" if status is None else f"; it ended with status {status}"
         said = self.log.read_text(errors="replace").strip()[-1000:] if self.log else ""
         return NoVerdictError(
-            f"target {self.target.name}: did not become ready: {detail}{ended}."
+            f"target {self.target.name}: did not become ready: {detail}{ended}; start it by hand"
+            " with `start.command` of its profile to see why."
             + (f" It said: {said}" if said else "")
         )
 
@@ -191,16 +201,3 @@ def _observed_pid(target: Target) -> int | None:
             f"target profile {target.path}: key `observe.pid_file`:"
             f" {target.observe.pid_file} holds no process id: {error}"
         ) from error
-
-
-def _read_line(stream: IO[bytes], deadline: float) -> bytes:
-    """Read one line from a pipe until the deadline; what came if it ends or time runs out."""
-    line = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        while not line.endswith(b"\n") and selector.select(max(0.0, deadline - time.monotonic())):
-            byte = os.read(stream.fileno(), 1)
-            if not byte:
-                break
-            line += byte
-    return line
