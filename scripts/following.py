@@ -26,13 +26,14 @@ from scripts.trace import TraceWriter
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What to follow, from where, how patiently, and where to record it."""
+    """What to follow, from where, how patiently; where to record it, and as what."""
 
     endpoint: Endpoint
     selection: Selection
     since: int | None
     patience: Patience
     record: Path | None
+    source: str
 
 
 class View(Protocol):
@@ -70,8 +71,7 @@ def follow(what: Following) -> None:
         view: View = stack.enter_context(LiveView()) if sys.stdout.isatty() else JsonLines()
         trace = None
         if what.record is not None:
-            source = f"wsproof tail of {what.endpoint.url}"
-            trace = stack.enter_context(TraceWriter(what.record, source))
+            trace = stack.enter_context(TraceWriter(what.record, what.source))
         try:
             asyncio.run(_follow(what, view, trace))
         except BrokenPipeError:

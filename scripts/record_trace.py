@@ -19,6 +19,7 @@ from monitor.contract.verdicts import NoVerdictError, WsproofError
 from scripts.cli.app import REFERENCE_TARGET
 
 TRACE = Path("loadtests/traces/pipeline.jsonl")
+SOURCE = "scripts.pipeline: one run on the project's own documents, over an earlier build"
 
 
 def record(root: Path, trace: Path) -> None:
@@ -47,8 +48,10 @@ def record(root: Path, trace: Path) -> None:
 
 def _tail(root: Path, trace: Path, url: str, token: str | None) -> "subprocess.Popen[str]":
     """Start following and return once the subscription stands."""
+    command = [sys.executable, "-m", "scripts.wsproof", "tail", "--monitor", url]
+    command += ["--record", str(trace), "--source", SOURCE]
     tail = subprocess.Popen(
-        [sys.executable, "-m", "scripts.wsproof", "tail", "--monitor", url, "--record", str(trace)],
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

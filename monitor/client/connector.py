@@ -43,7 +43,10 @@ def report_outage(lost: LinkLostError) -> None:
 
 
 class Connector:
-    """Yields authenticated links, each after the one before has ended."""
+    """Yields authenticated links, each after the one before has ended.
+
+    `attempted` is set once the first attempt has succeeded or failed.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Connector:
         self._outage_reported = False
         self._cut_short = asyncio.Event()
         self._finishing = False
+        self.attempted = asyncio.Event()
         self.links_opened = 0
 
     def finish_soon(self) -> None:
@@ -90,6 +94,7 @@ class Connector:
                 lost = error
             else:
                 self.links_opened += 1
+                self.attempted.set()
                 self._outage_reported = False
                 opened_at = self._clock()
                 try:
@@ -103,6 +108,7 @@ class Connector:
             await self._wait(lost or LinkLostError("the link was given up"), alone_since)
 
     async def _wait(self, lost: LinkLostError, alone_since: float) -> None:
+        self.attempted.set()
         if not self._outage_reported:
             self._outage_reported = True
             self._on_outage(lost)

@@ -17,6 +17,7 @@ from monitor.client.errors import (
     LinkLostError,
     ProtocolError,
     UnauthorizedError,
+    UnreachableError,
 )
 from monitor.client.link import Link
 from monitor.client.messages import Ack, CloseCode, ErrorCode, Refusal, publish
@@ -60,10 +61,19 @@ class Delivery:
                         return
         except ClientError as error:
             self.error = error
-            if not isinstance(error.__context__, LinkLostError) and not self._finishing:
+            if not isinstance(error, UnreachableError):  # that outage has been told
                 _log.error("%s. Events are no longer sent.", error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end a pipeline
+            self.error = ClientError(f"events are no longer sent: internal error: {error!r}")
+            _log.exception("Events are no longer sent")
         finally:
+            self._connector.attempted.set()
             self._settled.set()
+
+    async def connected(self) -> bool:
+        """Wait for the outcome of the first attempt to connect; tell whether there is a link."""
+        await self._connector.attempted.wait()
+        return self._connector.links_opened > 0 and self.error is None
 
     async def flush(self) -> None:
         """Wait until the outbox is empty, or nothing will empty it any more."""
@@ -151,3 +161,5 @@ class Delivery:
         finally:
             awake.cancel()
             heard.cancel()
+            # Only one may receive at a time: what follows must find this one ended.
+            await asyncio.gather(awake, heard, return_exceptions=True)

@@ -8,6 +8,7 @@ import itertools
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 8_000_000
@@ -20,6 +21,13 @@ class Entry:
     id: str
     payload: bytes
     expendable: bool
+
+
+class Added(NamedTuple):
+    """What putting an event in did: whether nothing was dropped, and whether it is the only one."""
+
+    complete: bool
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +68,28 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, entry: Entry) -> bool:
-        """Add an event; False if it, or an older progress report instead of it, was dropped."""
+    def put(self, entry: Entry) -> Added:
+        """Add an event, or drop it or an older progress report for want of room.
+
+        One that is `alone` found the outbox empty: only then has the sender to be woken.
+        """
         with self._lock:
             if len(entry.payload) > self._max_bytes:
                 self._dropped += 1
-                return False
-            kept_all = True
+                return Added(complete=False, alone=False)
+            complete = True
             while not self._fits(entry):
-                kept_all = False
+                complete = False
                 self._dropped += 1
                 if not self._drop_oldest_expendable():
-                    return False
+                    return Added(complete=False, alone=False)
+            alone = not self._entries
             sequence = next(self._sequence)
             self._entries[sequence] = entry
             self._bytes += len(entry.payload)
             if entry.expendable:
                 self._expendable.append(sequence)
-            return kept_all
+            return Added(complete, alone)
 
     def peek(self, max_events: int, max_bytes: int) -> tuple[Entry, ...]:
         """Return the oldest entries, at most so many and so large, but one if there is any.

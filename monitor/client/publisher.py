@@ -50,15 +50,15 @@ class _Publisher(Reporter):
         return self._delivery.error
 
     def _put(self, entry: Entry) -> None:
-        was_empty = not len(self._outbox)
-        if not self._outbox.put(entry) and not self._drop_reported:
+        added = self._outbox.put(entry)
+        if not added.complete and not self._drop_reported:
             self._drop_reported = True
             _log.warning(
                 "%s events wait for the monitor and there is no room for more: progress reports"
                 " are dropped first; close() reports how many",
                 len(self._outbox),
             )
-        if was_empty:
+        if added.alone:
             self._wake()
 
     def _wake(self) -> None:
@@ -105,9 +105,21 @@ class AsyncPublisher(_Publisher):
     ) -> None:
         await self.close()
 
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for the first connection, so that events are sent as they happen.
+
+        Returns False if the first attempt failed or took longer; nothing else changes then.
+        """
+        waiting = asyncio.ensure_future(self._delivery.connected())
+        await asyncio.wait({waiting}, timeout=timeout_s)
+        waiting.cancel()
+        return waiting.done() and waiting.result()
+
     async def flush(self, timeout_s: float | None = None) -> Tally:
         """Wait until everything reported so far is acknowledged, at most `timeout_s` seconds."""
-        await asyncio.wait({asyncio.ensure_future(self._delivery.flush())}, timeout=timeout_s)
+        waiting = asyncio.ensure_future(self._delivery.flush())
+        await asyncio.wait({waiting}, timeout=timeout_s)
+        waiting.cancel()
         return self.tally
 
     async def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Tally:
@@ -148,6 +160,18 @@ class Publisher(_Publisher):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for the first connection, so that events are sent as they happen.
+
+        Returns False if the first attempt failed or took longer; nothing else changes then.
+        """
+        if self._background is None:
+            return False
+        try:
+            return self._background.call(self._delivery.connected(), timeout_s)
+        except TimeoutError:
+            return False
 
     def flush(self, timeout_s: float | None = None) -> Tally:
         """Wait until everything reported so far is acknowledged, at most `timeout_s` seconds."""

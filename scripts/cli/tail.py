@@ -20,6 +20,9 @@ def tail(
     record: Annotated[
         Path | None, typer.Option(help="Write a trace here when stopped.", dir_okay=False)
     ] = None,
+    source: Annotated[
+        str, typer.Option(help="What the trace is of; stands in its first line.")
+    ] = "a monitor's live events",
     wait: Annotated[
         float, typer.Option(help="Seconds to try to get a lost connection back.", min=0)
     ] = 30.0,
@@ -42,5 +45,6 @@ def tail(
             since=since,
             patience=Patience(first_s=0.0, again_s=wait),
             record=record,
+            source=source,
         )
     )

@@ -1,4 +1,4 @@
-"""`python -m scripts.pipeline`: build the documentation and report it to a monitor, if one is up."""
+"""`python -m scripts.pipeline`: build the documentation, reported to a monitor if one is up."""
 
 import argparse
 import logging
@@ -18,6 +18,8 @@ from scripts.pipeline.phases.links import LinkReport
 from scripts.pipeline.run import run
 
 MONITOR = "ws://localhost:4001"
+#: A monitor that is up has answered by then; without one there is no wait.
+_CONNECT_S = 2.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,17 +27,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="pipeline: %(message)s", level=logging.WARNING)
     try:
-        root = Path(options.root).resolve()
-        build = Build(
-            root=root,
-            sources=find_sources(root, options.source or present_defaults(root)),
-            output=(root / options.output).resolve(),
+        build_once(
+            Path(options.root),
+            options.output,
+            options.source,
+            monitor=options.monitor,
+            token=options.token,
             strict=options.strict,
         )
-        with Publisher(options.monitor, options.token, run=new_run_name()) as publisher:
-            for name, result in run(build, publisher):
-                print(f"{name}: {summary(result)}")
-        print(f"results in {build.label(build.output)}")
     except WsproofError as error:
         print(f"pipeline: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,6 +42,35 @@ def main(arguments: Sequence[str]) -> int:
         print("pipeline: interrupted", file=sys.stderr)
         return ExitCode.NO_VERDICT
     return ExitCode.HOLDS
+
+
+def build_once(
+    root: Path,
+    output: str,
+    sources: Sequence[str] | None = None,
+    *,
+    monitor: str = MONITOR,
+    token: str | None = None,
+    strict: bool = False,
+) -> None:
+    """Build the project at `root` into `output`, report each phase, and print what came of it.
+
+    Raises:
+        PipelineError: an input is broken; the publisher has said so by then.
+        UsageError: a source, the output folder or the monitor's URL cannot be used.
+    """
+    whole = root.resolve()
+    build = Build(
+        root=whole,
+        sources=find_sources(whole, sources or present_defaults(whole)),
+        output=(whole / output).resolve(),
+        strict=strict,
+    )
+    with Publisher(monitor, token, run=new_run_name()) as publisher:
+        publisher.wait_connected(_CONNECT_S)
+        for name, result in run(build, publisher):
+            print(f"{name}: {summary(result)}")
+    print(f"results in {build.label(build.output)}", flush=True)
 
 
 def new_run_name() -> str:

@@ -40,8 +40,8 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
 def test_a_full_outbox_drops_the_oldest_progress_report_for_a_new_event() -> None:
     outbox = Outbox(max_events=3)
     for entry in (event("start"), progress("10"), progress("20")):
-        assert outbox.put(entry)
-    assert not outbox.put(event("complete"))
+        assert outbox.put(entry).complete
+    assert not outbox.put(event("complete")).complete
     assert ids(outbox.peek(10, 1000)) == ["start", "20", "complete"]
     assert outbox.tally() == Tally(acknowledged=0, refused=0, dropped=1, waiting=3)
 
@@ -49,7 +49,7 @@ def test_a_full_outbox_drops_the_oldest_progress_report_for_a_new_event() -> Non
 def test_without_progress_reports_a_full_outbox_drops_the_new_event() -> None:
     outbox = Outbox(max_events=1)
     outbox.put(event("a"))
-    assert not outbox.put(event("b"))
+    assert not outbox.put(event("b")).complete
     assert ids(outbox.peek(10, 1000)) == ["a"]
 
 
@@ -58,14 +58,14 @@ def test_what_is_being_sent_is_not_dropped() -> None:
     outbox.put(progress("10"))
     outbox.put(progress("20"))
     outbox.peek(2, 1000)
-    assert not outbox.put(event("complete"))
+    assert not outbox.put(event("complete")).complete
     assert ids(outbox.peek(2, 1000)) == ["10", "20"]
 
 
 def test_an_event_larger_than_the_outbox_drops_nothing_else() -> None:
     outbox = Outbox(max_bytes=100)
     outbox.put(progress("10"))
-    assert not outbox.put(event("huge", size=101))
+    assert not outbox.put(event("huge", size=101)).complete
     assert ids(outbox.peek(2, 1000)) == ["10"]
 
 
@@ -94,6 +94,13 @@ def test_threads_lose_nothing_to_each_other() -> None:
     for name in "abcd":
         own = [i for i in batch if i.startswith(name)]
         assert own == [f"{name}{n}" for n in range(2_000)]
+
+
+def test_only_an_event_that_found_the_outbox_empty_wakes_the_sender() -> None:
+    outbox = Outbox()
+    assert [outbox.put(event(name)).alone for name in "ab"] == [True, False]
+    outbox.acknowledge(2)
+    assert outbox.put(event("c")).alone
 
 
 class OutboxAgainstModel(RuleBasedStateMachine):

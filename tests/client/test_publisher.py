@@ -1,0 +1,191 @@
+import asyncio
+import logging
+import socket
+import threading
+import time
+from itertools import islice
+
+import pytest
+
+from monitor.client import (
+    AsyncPublisher,
+    AsyncSubscriber,
+    Event,
+    ForbiddenError,
+    Publisher,
+    Subscriber,
+    UnauthorizedError,
+)
+from monitor.contract.verdicts import UsageError
+from tests.client.conftest import RunningMonitor
+
+pytestmark = pytest.mark.slow
+
+
+def nobody_listens() -> str:
+    """Return the URL of a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"ws://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def stored(monitor: RunningMonitor, count: int) -> list[Event]:
+    """Return the first `count` events the monitor has stored."""
+    subscriber = Subscriber(monitor.url, monitor.token("subscribe"), since=0)
+    return list(islice((event for event in subscriber if not event.snapshot), count))
+
+
+def test_a_phase_arrives_complete_and_in_order(monitor: RunningMonitor) -> None:
+    with (
+        Publisher(monitor.url, monitor.token("publish"), run="r1") as publisher,
+        publisher.phase("writer") as phase,
+    ):
+        for percent in range(100):
+            phase.progress(percent)
+        phase.checkpoint("site/a.json")
+    assert publisher.tally.acknowledged == 103
+    events = stored(monitor, 103)
+    assert [event.type for event in events] == [
+        "phase_start",
+        *["phase_progress"] * 100,
+        "checkpoint_created",
+        "phase_complete",
+    ]
+    assert [event.progress for event in events[1:101]] == list(range(100))
+    assert {event.run for event in events} == {"r1"}
+    assert [event.offset for event in events] == list(range(1, 104))
+
+
+async def test_the_asynchronous_publisher_delivers_before_it_closes(
+    monitor: RunningMonitor,
+) -> None:
+    async with AsyncPublisher(monitor.url, monitor.token("publish")) as publisher:
+        assert await publisher.wait_connected(5)
+        with publisher.phase("writer"):
+            pass
+        flushed = await publisher.flush(5)
+    assert (flushed.acknowledged, flushed.waiting) == (2, 0)
+    assert (await publisher.close()).acknowledged == 2
+
+
+def test_a_killed_monitor_costs_nothing_and_repeats_nothing(monitor: RunningMonitor) -> None:
+    total = 3_000
+    subscriber = Subscriber(monitor.url, monitor.token("subscribe"), since=0)
+    received: list[Event] = []
+
+    def listen() -> None:
+        events = (event for event in subscriber if not event.snapshot)
+        received.extend(islice(events, total))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    with Publisher(monitor.url, monitor.token("publish")) as publisher:
+        assert publisher.wait_connected(5)
+        ids = []
+        for number in range(total):
+            ids.append(publisher.checkpoint(f"{number}.json"))
+            if number == total // 2:
+                while not publisher.tally.acknowledged:
+                    time.sleep(0)  # yields to the delivering thread: no event tells of this
+                monitor.kill()
+        assert publisher.tally.acknowledged < total
+        monitor.start()
+        tally = publisher.flush(15)
+    listener.join(15)
+    assert not listener.is_alive()
+    assert (tally.acknowledged, tally.dropped, tally.refused) == (total, 0, 0)
+    assert [event.id for event in received] == ids
+    assert [event.offset for event in received] == list(range(1, total + 1))
+
+
+def test_an_event_the_monitor_refuses_does_not_hold_up_the_others(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Publisher(monitor.url, monitor.token("publish")) as publisher:
+        publisher.checkpoint("before.json")
+        publisher.publish("phase_sideways", phase="writer")
+        publisher.checkpoint("after.json")
+    assert (publisher.tally.acknowledged, publisher.tally.refused) == (2, 1)
+    assert [event.path for event in stored(monitor, 2)] == ["before.json", "after.json"]
+    assert "was refused by the monitor" in caplog.text
+
+
+def test_without_a_monitor_a_pipeline_gets_one_warning_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Publisher(nobody_listens(), "a-token") as publisher:
+        assert not publisher.wait_connected(5)
+        with publisher.phase("writer") as phase:
+            phase.progress(50)
+    assert publisher.tally.waiting == 3
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert "connection refused" in warnings[0].getMessage()
+
+
+def test_a_full_outbox_drops_progress_and_counts_it(caplog: pytest.LogCaptureFixture) -> None:
+    with Publisher(nobody_listens(), max_waiting=10) as publisher:
+        with publisher.phase("writer") as phase:
+            for percent in range(100):
+                phase.progress(percent)
+        assert publisher.tally.dropped == 92
+    assert publisher.tally.waiting == 10
+    assert sum("no room for more" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_refused_token_is_told_once_and_never_shown(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
+    with Publisher(monitor.url, token) as publisher:
+        publisher.wait_connected(5)
+        publisher.checkpoint("a.json")
+    assert isinstance(publisher.error, UnauthorizedError)
+    assert sum("no longer sent" in record.getMessage() for record in caplog.records) == 1
+    assert "c2VjcmV0" not in caplog.text + repr(publisher) + str(vars(publisher))
+
+
+def test_a_token_without_the_publish_scope_is_told_what_it_lacks(monitor: RunningMonitor) -> None:
+    with Publisher(monitor.url, monitor.token("subscribe")) as publisher:
+        publisher.checkpoint("a.json")
+        publisher.flush(5)
+        assert isinstance(publisher.error, ForbiddenError)
+        assert "`publish` scope" in str(publisher.error)
+    assert publisher.tally.waiting == 1
+
+
+def test_a_token_that_expires_is_followed_by_a_fresh_one(monitor: RunningMonitor) -> None:
+    tokens = iter([monitor.token("publish", ttl="2s"), monitor.token("publish")])
+    with Publisher(monitor.url, lambda: next(tokens)) as publisher:
+        publisher.checkpoint("1.json")
+        publisher.flush(5)
+        while publisher._connector.links_opened < 2:
+            publisher.checkpoint("more.json")
+            assert publisher.flush(5).waiting == 0
+        assert publisher.error is None
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:4001", "http://localhost:4001", "ws://", "ws://localhost:4001/?token=abc"]
+)
+def test_a_url_that_cannot_be_a_monitors_is_refused_at_once(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Publisher(url)
+    assert "abc" not in str(refused.value)
+
+
+async def test_a_subscriber_that_is_cancelled_leaves_no_task_behind(
+    monitor: RunningMonitor,
+) -> None:
+    async def listen() -> None:
+        async for _ in AsyncSubscriber(monitor.url, token):
+            pass
+
+    token = monitor.token("subscribe")
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(listen())
+    await asyncio.wait({task}, timeout=0.5)
+    task.cancel()
+    await asyncio.wait({task})
+    assert asyncio.all_tasks() == before
