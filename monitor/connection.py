@@ -320,10 +320,8 @@ class Connection(asyncio.Protocol):
                 session.pong()
             case Opcode.BINARY:
                 self.end(CloseCode.BAD_MESSAGE, "text messages are spoken here")
-            case Opcode.CLOSE:
-                session.closing_since = session.closing_since or self._host.now()
             case _:
-                pass  # a ping: the protocol has put the pong among its writes
+                pass  # ping and close: the protocol has put the answer among its writes
 
     def _assemble(self, frame: Frame, session: Session) -> None:
         """Put fragments together; hand a whole text message to the session."""
@@ -341,7 +339,7 @@ class Connection(asyncio.Protocol):
         try:
             text = str(whole, "utf-8")
         except UnicodeDecodeError:
-            self.end(CloseCode.INVALID_DATA, "not UTF-8")
+            self._protocol.fail(CloseCode.INVALID_DATA, "not UTF-8")  # RFC 6455 section 8.1
             return
         self.carry_out(session.receive(text, self._host.now()))
         self._admit_size()
@@ -356,6 +354,8 @@ class Connection(asyncio.Protocol):
         self._host.closing(self, close)
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(close.code, close.reason)
+        if self.session is not None:
+            self._host.watch(self, self.session.next_deadline())
 
     def _write(self, data: bytes) -> None:
         if not (self._ended or self.transport.is_closing()):

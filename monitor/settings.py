@@ -63,7 +63,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_batch_delay_s: Annotated[
         float, msgspec.Meta(ge=0, le=1), _help("longest an event waits for others")
     ] = 0.0
-    log_bytes: Annotated[Count, _help("bytes of frames the event log holds")] = 16 * 2**20
+    log_bytes: Annotated[
+        int, msgspec.Meta(ge=2**20), _help("bytes of frames the event log holds")
+    ] = 16 * 2**20
     journal_events: Annotated[Count, _help("events the journal keeps")] = 1_000_000
     journal_bytes: Annotated[Count, _help("bytes of events the journal keeps")] = 2**30
     journal_age_s: Annotated[Seconds, _help("age of the oldest event kept")] = 7 * 86_400.0
