@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest demo serve test check format benchmark trace clean
+.PHONY: help setup loadtest demo serve test lint check format benchmark trace clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,16 @@ serve: setup ## run the monitor on ws://localhost:4001
 	@$(BIN)/wsproof serve $(ARGS)
 
 test: setup ## run every test
-	@$(BIN)/python -m scripts.runtests $(ARGS)
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not alone" $(ARGS)
+	@$(BIN)/pytest -q -m alone $(ARGS)
 
-check: setup ## the fast loop: format, lint, types, import rules, fast tests
+lint: setup ## format, lint, types and import rules
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 2
+
+check: lint ## the fast loop, under a minute: lint and the fast tests
 	@$(BIN)/pytest -q -n 2 -m "not slow and not alone" $(ARGS)
 
 format: setup ## put the code into its standard form
@@ -35,7 +38,7 @@ format: setup ## put the code into its standard form
 	@$(BIN)/ruff check --fix .
 
 benchmark: setup ## time the monitor's hot paths
-	@$(BIN)/pytest tests/benchmarks -m "" --benchmark-enable $(ARGS)
+	@$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only $(ARGS)
 
 trace: setup ## record loadtests/traces/pipeline.jsonl from the real pipeline
 	@$(BIN)/python -m scripts.record_trace $(ARGS)
