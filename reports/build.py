@@ -73,7 +73,6 @@ def claims_markdown(dossier: Dossier) -> str:
 
 
 def _write(dossier: Dossier, folder: Path) -> None:
-    subtitle = _subtitle(dossier.record)
     made: list[Made] = []
     for exhibit in exhibits():
         one = exhibit.make(dossier)
@@ -81,14 +80,9 @@ def _write(dossier: Dossier, folder: Path) -> None:
             continue
         made.append((exhibit, one))
         if isinstance(one, Plot):
-            render_figure(one, subtitle, folder, exhibit.name)
+            render_figure(one, dossier.record, folder, exhibit.name)
     (folder / _PAGE).write_text(render_report(dossier, made), encoding="utf-8")
     (folder / _SUMMARY).write_bytes(_summary(dossier))
-
-
-def _subtitle(record: RunRecord) -> str:
-    valid = "" if record.verdict is RunVerdict.VALID else f"{record.verdict} RUN · "
-    return f"{valid}{record.target} · scenario {record.scenario} · run {record.id}"
 
 
 def _summary(dossier: Dossier) -> bytes:

@@ -61,8 +61,11 @@ def new_figure(height_in: float) -> Figure:
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
 
 
-def headline(figure: Figure, title: str, subtitle: str) -> None:
-    """Set the answer, and below it in small what was measured, flush left above the axes."""
+def headline(figure: Figure, title: str, subtitle: str, *, warn: bool) -> None:
+    """Set the answer, and below it in small what was measured, flush left above the axes.
+
+    `warn` makes the subtitle stand out: the figure must not travel without its reservation.
+    """
     lines = textwrap.wrap(title, _LINE_CHARACTERS)
     size = figure.get_size_inches()
     line_in, small_in = 0.165, 0.17
@@ -71,7 +74,8 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
         y = top - number * line_in / size[1]
         figure.text(0.012, y, line, weight="bold", size=9.5, va="top")
     below = top - (len(lines) * line_in + 0.02) / size[1]
-    figure.text(0.012, below, subtitle, size=7.5, color=GREY, va="top")
+    colour, weight = (VERMILLION, "bold") if warn else (GREY, "normal")
+    figure.text(0.012, below, subtitle, size=7.5, color=colour, weight=weight, va="top")
     room = (len(lines) * line_in + small_in + 0.12) / size[1]
     engine = figure.get_layout_engine()
     assert engine is not None  # noqa: S101 - new_figure gave it one

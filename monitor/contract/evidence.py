@@ -124,7 +124,7 @@ class Histogram(msgspec.Struct, frozen=True):
 
     `out_of_range` counts values the buckets could not hold; they are in no bucket, though
     `count`, `sum` and `max` include them. `name` is `response` (due to read) or `service` (send
-    to read) for deliveries; `repeat` counts from 1, and whoever wants the whole run merges.
+    to read) for deliveries; `repeat` counts from 1, and 0 is the whole run merged.
     """
 
     name: str

@@ -146,14 +146,15 @@ def _labels(axes: Axes) -> None:
 def _untrusted(axes: Axes, trusted: float) -> None:
     axes.axvspan(trusted, axes.get_xlim()[1], color=PALE, alpha=0.6, linewidth=0, zorder=0)
     axes.annotate(
-        f"fewer than {_EVENTS_BEYOND}\nevents beyond",
-        xy=(trusted, 0.98),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(4, 0),
+        f"grey: fewer than {_EVENTS_BEYOND} events beyond",
+        xy=(1, 1),
+        xycoords="axes fraction",
+        xytext=(0, 2),
         textcoords="offset points",
         size=7,
         color=GREY,
-        va="top",
+        ha="right",
+        va="bottom",
     )
 
 

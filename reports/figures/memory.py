@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from monitor.contract.claims import Claim
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
-from reports.series import Resources, Usage
+from reports.series import Floats, Resources, Usage
 from reports.style import BLUE, GREEN, GREY, ORANGE, PALE, limit
 from reports.wording import quantity
 
@@ -26,7 +26,7 @@ _ROLES = {
 @figure(Section.RESOURCES)
 def memory(dossier: Dossier) -> Plot | None:
     """Draw resident memory over the run: the target with its claim, the generator apart."""
-    resources = dossier.resources
+    resources = _readable(dossier.resources)
     if resources is None or "target" not in resources.roles:
         return None
     claims = dossier.claims_on("target_rss_")
@@ -47,6 +47,18 @@ def memory(dossier: Dossier) -> Plot | None:
         draw=draw,
         height_in=3.9,
     )
+
+
+def _readable(resources: Resources | None) -> Resources | None:
+    """Return the resources without the roles whose memory was never readable."""
+    if resources is None:
+        return None
+    roles = {
+        role: usage
+        for role, usage in resources.roles.items()
+        if not np.isnan(usage.rss_bytes).all()
+    }
+    return Resources(roles, resources.repeats)
 
 
 def _title(dossier: Dossier, target: Usage, claims: tuple[Claim, ...]) -> str:
@@ -82,7 +94,7 @@ def _panel(
     for role in roles:
         colour, dash, name = _ROLES.get(role, (GREY, "-", role))
         usage = resources.roles[role]
-        axes.plot(usage.at_s, usage.rss_bytes / _MB, color=colour, linestyle=dash, linewidth=1.6)
+        axes.plot(*_broken_at_gaps(usage), color=colour, linestyle=dash, linewidth=1.6)
         highest = max(highest, float(np.nanmax(usage.rss_bytes)) / _MB)
         _name_line(axes, usage, name, colour)
     for claim in claims:
@@ -92,6 +104,15 @@ def _panel(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} MB"))
     axes.set_ylabel("resident memory")
     axes.grid(visible=False, axis="x")
+
+
+def _broken_at_gaps(usage: Usage) -> tuple[Floats, Floats]:
+    """Return times and megabytes with a hole wherever no process was there to be sampled."""
+    steps = np.diff(usage.at_s)
+    usual = np.median(steps) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > 3 * usual) + 1
+    at_s = np.insert(usage.at_s, gaps, np.nan)
+    return at_s, np.insert(usage.rss_bytes / _MB, gaps, np.nan)
 
 
 def _name_line(axes: Axes, usage: Usage, name: str, colour: str) -> None:

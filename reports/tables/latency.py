@@ -2,7 +2,7 @@
 
 from reports.dossier import Dossier
 from reports.exhibits import Section, Table, table
-from reports.wording import measured, plural
+from reports.wording import measured, plural, quantity
 
 _ROWS = (
     ("mean", "mean"),
@@ -53,6 +53,12 @@ def _notes(dossier: Dossier) -> tuple[str, ...]:
             " independent events lie beyond a percentile, n is too small to give it."
         ),
     ]
+    null = dossier.metric("null_response_p99_us")
+    if null is not None:
+        notes.append(
+            f"What this machine adds by itself: a server that does nothing but broadcast had"
+            f" {quantity(null.value, null.unit)} at p99, under the same load."
+        )
     beyond = dossier.response.merged.out_of_range
     if beyond:
         notes.append(f"{beyond:,} deliveries lie outside the histogram's range.")

@@ -76,24 +76,56 @@ def test_the_limit_is_drawn_in_and_lines_are_named(dossier_of, make, bound, word
 
 
 def test_png_and_svg_name_no_date_and_no_version(dossier_of, tmp_path):
-    render_figure(throughput(dossier_of(synthetic.QUICK)), "a run", tmp_path, "figure")
+    dossier = dossier_of(synthetic.QUICK)
+    render_figure(throughput(dossier), dossier.record, tmp_path, "figure")
     assert b"dc:date" not in (tmp_path / "figure.svg").read_bytes()
     assert b"Software" not in (tmp_path / "figure.png").read_bytes()
 
 
 def test_the_csv_holds_what_is_drawn_under_named_columns(dossier_of, tmp_path):
-    plot = throughput(dossier_of(synthetic.QUICK))
-    render_figure(plot, "a run", tmp_path, "figure")
+    dossier = dossier_of(synthetic.QUICK)
+    plot = throughput(dossier)
+    render_figure(plot, dossier.record, tmp_path, "figure")
     with (tmp_path / "figure.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert tuple(header) == plot.columns
     assert len(rows) == len(plot.rows) == 4
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"), [(synthetic.INVALID, "INVALID RUN · "), (synthetic.NORMAL, "reference")]
+)
+def test_a_figure_does_not_travel_without_its_runs_verdict(dossier_of, tmp_path, shape, said):
+    dossier = dossier_of(shape)
+    render_figure(throughput(dossier), dossier.record, tmp_path, "figure")
+    assert f"<!-- {said}" in (tmp_path / "figure.svg").read_text()
+
+
+def test_a_line_is_broken_where_nothing_was_sampled(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    whole = dossier.resources.roles["publisher"]
+    kept = (whole.at_s < 14) | (whole.at_s > 16)
+    holed = replace(whole, at_s=whole.at_s[kept], rss_bytes=whole.rss_bytes[kept])
+    roles = {**dossier.resources.roles, "publisher": holed}
+    with styled():
+        figure = new_figure(3)
+        memory(replace(dossier, resources=replace(dossier.resources, roles=roles))).draw(figure)
+    drawn = [line.get_ydata() for line in figure.findobj(Line2D) if len(line.get_ydata()) > 700]
+    assert sorted(int(np.isnan(values).sum()) for values in drawn) == [0, 0, 1]
+
+
 def test_without_evidence_there_is_no_figure(dossier_of):
     dossier = dossier_of(synthetic.NORMAL)
     blank = replace(dossier, response=None, service=None, rates=None, resources=None)
     assert [make(blank) for make in ALL] == [None, None, None]
+
+
+def test_memory_that_was_never_readable_is_not_drawn(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    target = dossier.resources.roles["target"]
+    blind = replace(target, rss_bytes=target.rss_bytes * np.nan)
+    roles = {**dossier.resources.roles, "target": blind}
+    assert memory(replace(dossier, resources=replace(dossier.resources, roles=roles))) is None
 
 
 def test_figures_of_odd_runs_are_drawn_without_a_warning(dossier_of, tmp_path):
@@ -112,5 +144,5 @@ def test_figures_of_odd_runs_are_drawn_without_a_warning(dossier_of, tmp_path):
         record=msgspec.structs.replace(dossier.record, metrics={}),
     )
     for make in ALL:
-        render_figure(make(odd), "an odd run", tmp_path, make.__name__)
+        render_figure(make(odd), odd.record, tmp_path, make.__name__)
     assert len(list(tmp_path.glob("*.png"))) == len(ALL)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
+from monitor.contract.evidence import Metric
 from reports.tables.delivery import delivery
 from reports.tables.latency import latency
 from reports.tables.provenance import provenance
@@ -28,6 +29,13 @@ def test_response_and_service_time_stand_side_by_side(dossier_of):
     assert column(table, 1)["p50"] == "20.6 ms [20.6–20.6 ms]"
     assert column(table, 2)["p50"] == "20.6 ms [20.6–20.6 ms]"
     assert "2,750,000 deliveries in 5 repeats" in table.notes[1]
+
+
+def test_what_the_machine_adds_by_itself_is_told_where_it_was_calibrated(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    metrics = {**dossier.record.metrics, "null_response_p99_us": Metric(412.0, "us")}
+    record = msgspec.structs.replace(dossier.record, metrics=metrics)
+    assert "broadcast had 0.412 ms at p99" in latency(replace(dossier, record=record)).notes[2]
 
 
 def test_values_outside_the_histogram_are_admitted(dossier_of):
