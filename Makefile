@@ -28,7 +28,7 @@ lint: setup ## format, lint, types and import rules
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 2
+	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 
 check: lint ## the fast loop, under a minute: lint and the fast tests
 	@$(BIN)/pytest -q -n 2 -m "not slow and not alone" $(ARGS)
