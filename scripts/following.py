@@ -71,14 +71,12 @@ def follow(what: Following) -> None:
         view: View = stack.enter_context(LiveView()) if sys.stdout.isatty() else JsonLines()
         trace = None
         if what.record is not None:
-            trace = stack.enter_context(TraceWriter(what.record, what.source))
+            trace = stack.enter_context(TraceWriter(what.record, what.source, view.tell))
         try:
             asyncio.run(_follow(what, view, trace))
         except BrokenPipeError:
             # `wsproof tail | head`: nobody reads any more. Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if trace is not None:
-        view.tell(_recorded(trace))
 
 
 async def _follow(what: Following, view: View, trace: TraceWriter | None) -> None:
@@ -135,9 +133,3 @@ def _began(fence: Subscribed, *, again: bool, since: int | None, offset: int) ->
     if again or since is not None:
         return f"what was missed cannot be had any more; going on after offset {offset}"
     return f"following after offset {offset}"
-
-
-def _recorded(trace: TraceWriter) -> str:
-    if not trace.events:
-        return f"no event arrived; {trace.path} was not written"
-    return f"{trace.events} events recorded in {trace.path}"

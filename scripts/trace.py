@@ -6,6 +6,7 @@ or not at all.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,16 +23,17 @@ FORMAT = 1
 class TraceWriter:
     """Context manager: leaving it puts the trace in its place, whatever ended the recording.
 
-    Without any event no file is made, and one that was there stays.
+    Without any event no file is made, and one that was there stays. `tell` is told which.
 
     Raises (on entering):
         UsageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, tell: Callable[[str], None]) -> None:
         self.path = path
         self.events = 0
         self._source = source
+        self._tell = tell
         self._first_ns: int | None = None
         self._body_path = path.with_name(f".{path.name}.body")
         self._whole_path = path.with_name(f".{path.name}.partial")
@@ -58,6 +60,10 @@ class TraceWriter:
         finally:
             self._body_path.unlink()
             self._whole_path.unlink(missing_ok=True)
+        if self.events:
+            self._tell(f"{self.events} events recorded in {self.path}")
+        else:
+            self._tell(f"no event arrived; {self.path} was not written")
 
     def add(self, event: Event, arrived_ns: int) -> None:
         """Append one event that arrived at `arrived_ns` of a monotonic clock.

@@ -111,6 +111,11 @@ def read(root: Path, path: Path) -> Document:
         raise PipelineError(
             f"{name}:{line}: expected UTF-8, found byte 0x{raw[error.start]:02x}; save it as UTF-8"
         ) from error
+    return parse(name, text)
+
+
+def parse(name: str, text: str) -> Document:
+    """Parse Markdown; every text is a document of some shape."""
     tokens = MARKDOWN.parse(text)
     return Document(name, text, tokens, tuple(_headings(tokens)))
 

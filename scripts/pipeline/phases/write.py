@@ -35,7 +35,7 @@ def write(build: Build, progress: Progress) -> dict[str, str]:
 
     Links between documents lead to their pages, and headings have their anchors.
     """
-    progress.expect(sum(1 for document in build.documents for _ in blocks(document.tokens)) or 1)
+    progress.expect(sum(1 for document in build.documents for _ in blocks(document.tokens)))
     names = {document.name for document in build.documents}
     written: dict[str, str] = {}
     for document in build.documents:
