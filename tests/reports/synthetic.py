@@ -68,6 +68,7 @@ def write_run(
     shape: Synthetic = NORMAL,
     run_id: str = RUN_ID,
     target: str = "reference monitor",
+    scenario: str = "chapter",
 ) -> Path:
     """Write the run folder under `root` and return it."""
     repeats = [_Repeat(shape, number) for number in range(1, shape.repeats + 1)]
@@ -76,7 +77,7 @@ def write_run(
         writer.write_table(RESOURCES, _resources(shape))
         writer.write_histograms(part for each in repeats for part in each.histograms())
         record = _record(shape, run_id, repeats)
-        return writer.finish(msgspec.structs.replace(record, target=target))
+        return writer.finish(msgspec.structs.replace(record, target=target, scenario=scenario))
 
 
 def write_empty_run(root: Path, run_id: str = RUN_ID) -> Path:

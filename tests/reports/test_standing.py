@@ -40,6 +40,14 @@ def test_the_newest_run_decides_even_where_an_older_one_pleases_more(root, claim
     assert conclusion(one.judgement for one in found) is ExitCode.NO_VERDICT
 
 
+def test_looking_further_back_for_one_scenario_does_not_replace_the_newest_of_another(root, claims):
+    oldest = "20241231-120000-load-soak-0000"
+    soak = synthetic.write_run(root, synthetic.QUICK, oldest, scenario="soak")
+    later = msgspec.structs.replace(claims[0], id="soak", scenario="soak")
+    first, second = standings([claims[0], later], None, newest_first(root))
+    assert (first.run.id, second.run.id) == (NEW, soak.name)
+
+
 def test_runs_of_another_target_say_nothing_about_this_one(root, claims):
     found = standings(claims, "another service", newest_first(root))
     assert [one.run for one in found] == [None] * 4
