@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import msgspec
@@ -29,36 +30,45 @@ def quick(run_of):
     return run_of(synthetic.QUICK)
 
 
+@pytest.fixture(scope="module")
+def built(run_of, claims, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built") / "out"
+    return build(run_of(synthetic.QUICK).path, claims, out)
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_report_is_a_page_three_figures_and_their_values(quick, claims, tmp_path):
-    report = build(quick.path, claims, tmp_path / "out")
+def test_a_report_is_a_page_three_figures_and_their_values(built):
+    report = built
     assert sorted(contents(report.folder)) == FILES
-    assert report.markdown == tmp_path / "out" / "report.md"
+    assert report.markdown == report.folder / "report.md"
     assert report.table in report.markdown.read_text()
     assert [one.verdict for one in report.judgements] == ["TRUE"] * 4
 
 
-def test_the_same_evidence_gives_the_same_bytes(quick, claims, tmp_path):
-    once = build(quick.path, claims, tmp_path / "once")
+def test_the_same_evidence_gives_the_same_bytes(built, quick, claims, tmp_path):
     again = build(quick.path, claims, tmp_path / "again")
-    assert contents(once.folder) == contents(again.folder)
+    assert contents(again.folder) == contents(built.folder)
 
 
-def test_a_report_replaces_the_one_before_it_and_leaves_nothing_beside(quick, claims, tmp_path):
+def test_a_report_replaces_the_one_before_it_and_leaves_nothing_beside(
+    built, quick, claims, tmp_path
+):
     out = tmp_path / "out"
-    build(quick.path, claims, out)
+    shutil.copytree(built.folder, out)
     (out / "stale.png").write_bytes(b"")
     build(quick.path, claims, out)
     assert sorted(contents(out)) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_build_that_fails_half_way_leaves_the_good_report(quick, claims, tmp_path, monkeypatch):
+def test_a_build_that_fails_half_way_leaves_the_good_report(
+    built, quick, claims, tmp_path, monkeypatch
+):
     out = tmp_path / "out"
-    build(quick.path, claims, out)
+    shutil.copytree(built.folder, out)
     good = contents(out)
     monkeypatch.setattr(reports.build, "render_report", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -89,8 +99,8 @@ def test_the_page_opens_with_the_verdict_on_the_run_and_its_reasons(run_of, clai
     assert f"\n- {synthetic.INVALID.reasons[0]}\n" in page[:700]
 
 
-def test_the_page_reads_in_order_and_ends_with_how_to_repeat_it(quick, claims, tmp_path):
-    page = build(quick.path, claims, tmp_path / "out").markdown.read_text()
+def test_the_page_reads_in_order_and_ends_with_how_to_repeat_it(built):
+    page = built.markdown.read_text()
     assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == [
         "Claims",
         "Latency",
@@ -102,14 +112,13 @@ def test_the_page_reads_in_order_and_ends_with_how_to_repeat_it(quick, claims, t
     assert f"wsproof load chapter\nwsproof report build {synthetic.RUN_ID}" in page
 
 
-def test_every_figure_on_the_page_has_alt_text_and_a_file(quick, claims, tmp_path):
-    report = build(quick.path, claims, tmp_path / "out")
-    images = [line for line in report.markdown.read_text().splitlines() if line.startswith("![")]
+def test_every_figure_on_the_page_has_alt_text_and_a_file(built):
+    images = [line for line in built.markdown.read_text().splitlines() if line.startswith("![")]
     assert len(images) == len(FIGURES)
     for image in images:
         alt, _, file = image[2:-1].partition("](")
         assert len(alt) > 60
-        assert (report.folder / file).is_file()
+        assert (built.folder / file).is_file()
 
 
 def test_a_run_that_never_reached_its_target_still_has_a_report(claims, tmp_path):
