@@ -11,7 +11,7 @@ from monitor.tokens import Scope
 
 from .kit import Client, event, token
 
-LIMIT, WINDOW, STRIKES, IDLE, AUTHENTICATION, TTL = 5, 10.0, 4, 30.0, 3.0, 40.0
+LIMIT, WINDOW, STRIKES, IDLE, AUTHENTICATION, TTL = 5, 10.0, 4, 9.0, 3.0, 12.0
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -26,7 +26,7 @@ class SessionMachine(RuleBasedStateMachine):
             idle_timeout_s=IDLE,
             authentication_timeout_s=AUTHENTICATION,
             ping_interval_s=4.0,
-            ping_timeout_s=2.0,
+            ping_timeout_s=6.0,
             close_timeout_s=1.0,
         )
         self.now = 0.0
@@ -146,7 +146,7 @@ class SessionMachine(RuleBasedStateMachine):
             return
         assert self.now < self.expires or self.now == self.active
         assert self.now - self.active < IDLE
-        assert self.pinged is None or self.now < self.pinged + 2.0
+        assert self.pinged is None or self.now < self.pinged + 6.0
 
 
 TestSession = SessionMachine.TestCase
