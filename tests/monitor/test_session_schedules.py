@@ -4,7 +4,13 @@ from collections import deque
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from monitor.session import Abort, ProtocolPing, Store
 from monitor.tokens import Scope
@@ -60,8 +66,13 @@ class SessionMachine(RuleBasedStateMachine):
             return True
         return False
 
-    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 1.9, 3.0, 9.5]))
-    def wait(self, seconds):
+    @initialize(good=st.booleans())
+    def begin(self, good):
+        if good:
+            self.authenticate(True)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 6.0, 12.0]), answers=st.booleans())
+    def wait(self, seconds, answers):
         """Let time pass, calling the deadlines exactly when the session asks for it."""
         until = self.now + seconds
         while self.client.session.next_deadline() <= until:
@@ -75,6 +86,8 @@ class SessionMachine(RuleBasedStateMachine):
                 if isinstance(effect, ProtocolPing):
                     assert self.pinged is None
                     self.pinged = self.now
+                    if answers:
+                        self.answer_the_ping()
             self.note_close(effects)
             assert effects, "a deadline that demands nothing would be asked for ever"
         self.now = max(self.now, until)
@@ -150,4 +163,4 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSession = SessionMachine.TestCase
-TestSession.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestSession.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
