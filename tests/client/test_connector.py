@@ -3,12 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from http import HTTPStatus
+from contextlib import aclosing
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 from monitor.client import (
     ClientError,
@@ -22,33 +20,7 @@ from monitor.client.backoff import Backoff
 from monitor.client.connector import Connector
 from monitor.client.link import Endpoint, open_link
 from monitor.client.messages import CloseCode, ErrorCode, Subscribed
-
-AUTH_OK = json.dumps(
-    {
-        "type": "auth_ok",
-        "subject": "s",
-        "scope": ["subscribe"],
-        "expires_at": 4_000_000_000,
-        "idle_timeout": 300,
-    }
-)
-Handler = Callable[[ServerConnection], Awaitable[None]]
-
-
-@asynccontextmanager
-async def answering(
-    handler: Handler, status: int = 101, headers: dict[str, str] | None = None
-) -> AsyncIterator[str]:
-    def refuse(connection: ServerConnection, request: Request) -> Response | None:
-        if status == 101:
-            return None
-        response = connection.respond(HTTPStatus(status), "no\n")
-        response.headers.update(headers or {})
-        return response
-
-    async with serve(handler, "127.0.0.1", 0, process_request=refuse) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        yield f"ws://127.0.0.1:{port}"
+from tests.client.foreign import AUTH_OK, answering
 
 
 class Quick(Backoff):

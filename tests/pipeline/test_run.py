@@ -64,6 +64,14 @@ def test_the_same_sources_give_the_same_bytes(project: Project) -> None:
     assert archive.read_bytes() == first
 
 
+def test_the_archive_carries_no_time_of_its_making(project: Project) -> None:
+    project.build()
+    archive = project.root / "site/documentation.tar.gz"
+    assert archive.read_bytes()[4:8] == bytes(4)  # MTIME, RFC 1952 section 2.3
+    with tarfile.open(archive) as members:
+        assert {(member.mtime, member.uid, member.gid) for member in members} == {(0, 0, 0)}
+
+
 def test_the_checksums_are_those_of_the_files(project: Project) -> None:
     project.build()
     site = project.root / "site"
