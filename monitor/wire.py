@@ -14,7 +14,9 @@ from monitor.events import Event, EventType, explain
 #: Events one `publish` may carry.
 MAX_BATCH_EVENTS = 1_000
 
-Reference = Annotated[str, msgspec.Meta(max_length=64)] | Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Text = Annotated[str, msgspec.Meta(max_length=64)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Reference = _Text | _Number
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Token = Annotated[str, msgspec.Meta(max_length=8_192)]
 
@@ -63,7 +65,7 @@ class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a subscriber was: the epoch it saw and the last offset it has."""
 
     epoch: Annotated[str, msgspec.Meta(max_length=64)]
-    offset: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    offset: _Number
 
 
 class Subscribe(_Message, frozen=True, tag="subscribe"):
