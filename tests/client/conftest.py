@@ -1,6 +1,7 @@
 """A real monitor, as a process that a test may stop, kill and start again where it was."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,22 @@ from pathlib import Path
 import pytest
 
 WSPROOF = [sys.executable, "-m", "scripts.wsproof"]
+
+
+#: No test waits this long for an event that does not come; it fails where it waits.
+DEADLINE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError(f"still waiting after {DEADLINE_S} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(DEADLINE_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 class RunningMonitor:
