@@ -25,7 +25,7 @@ def told() -> list[str]:
     return []
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30), st.text())
 def test_a_trace_tells_the_times_between_arrivals(
     tmp_path_factory: pytest.TempPathFactory, gaps: list[int], source: str
@@ -38,7 +38,7 @@ def test_a_trace_tells_the_times_between_arrivals(
             now += gap
             times.append(now)
             trace.add(event(), now)
-    header, *lines = map(json.loads, path.read_text().splitlines())
+    header, *lines = map(json.loads, path.read_bytes().rstrip().split(b"\n"))
     assert (header["format"], header["source"], header["events"]) == (1, source, len(gaps))
     assert [line["at_us"] for line in lines] == [(t - times[0]) // 1_000 for t in times]
 
