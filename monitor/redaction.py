@@ -151,7 +151,7 @@ _RULES = (
         "credential",
         ("passw", "passphrase", "pwd", "secret", "token", "key", "session", "cookie"),
         re.compile(
-            rf"(?P<name>{_NAME}{_QUOTE}[ \t]{{0,8}}(?:=>|:=|[:=])[ \t]{{0,8}}){_VALUE}",
+            rf"(?P<name>{_NAME}{_QUOTE}[ \t]{{0,8}}(?>=>|:=|[:=])[ \t]{{0,8}}+){_VALUE}",
             re.IGNORECASE,
         ),
         r"\g<name>[redacted:credential]",
@@ -174,19 +174,27 @@ _RULES = (
     ),
 )
 
-#: Marks of encodings, which the rules see only once they are undone.
-_ENCODING_MARKS = ("%", "\\")
+# What the prefilter looks for beside the rules' marks: marks of encodings, which the rules see only
+# once they are undone, and texts that each stand in for several rules' longer marks.
+_BROAD_MARKS = ("%", "\\", "_", "pass")
 
 
 def _compile_test(marks: Iterable[str]) -> Callable[[str], bool]:
-    """Return a test for any of the marks: one expression, a third of the time of a loop."""
-    tests = " or ".join(f"{mark!r} in text" for mark in dict.fromkeys(marks))
+    """Return a test for any of the marks: one expression, a third of the time of a loop.
+
+    A mark that contains another one need not be looked for.
+    """
+    distinct = [*dict.fromkeys(marks)]
+    needed = [
+        mark for mark in distinct if not any(part in mark for part in distinct if part != mark)
+    ]
+    tests = " or ".join(f"{mark!r} in text" for mark in needed)
     test: Callable[[str], bool] = eval(f"lambda text: {tests}")  # noqa: S307 - our own marks
     return test
 
 
 _may_be_sensitive = _compile_test(
-    [*_ENCODING_MARKS, *(mark for rule in _RULES for mark in rule.marks)]
+    [*_BROAD_MARKS, *(mark for rule in _RULES for mark in rule.marks)]
 )
 _TESTED_RULES = tuple((_compile_test(rule.marks), rule) for rule in _RULES)
 

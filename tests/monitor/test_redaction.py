@@ -1,0 +1,227 @@
+import base64
+import json
+import time
+import unicodedata
+from collections.abc import Callable
+from types import MappingProxyType
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.keys import Key, KeyTable
+from monitor.redaction import neutralise, redact
+from monitor.tokens import Scope, issue
+
+KEYS = KeyTable(MappingProxyType({"k": Key("k", bytes(range(32)))}), "k")
+OWN_TOKEN, _ = issue(KEYS, "alice", {Scope.ADMIN}, 3_600, 1_700_000_000.0)
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA1\nq83vEjRWeJC\n-----END RSA PRIVATE KEY-----"
+)
+
+# (sensitive part, text it stands in, text expected)
+CASES = [
+    (OWN_TOKEN, f"connected with {OWN_TOKEN}.", "connected with [redacted:jwt]."),
+    (OWN_TOKEN, f"ws://h/?token={OWN_TOKEN}&x=1", "ws://h/?token=[redacted:jwt]&x=1"),
+    (OWN_TOKEN[:60], f"cut {OWN_TOKEN[:60]}", "cut [redacted:jwt]"),
+    ("AKIAIOSFODNN7EXAMPLE", "id AKIAIOSFODNN7EXAMPLE", "id [redacted:api-key]"),
+    ("ghp_" + "a1B2" * 9, "x ghp_" + "a1B2" * 9 + " y", "x [redacted:api-key] y"),
+    ("github_pat_" + "a1_2" * 9, "github_pat_" + "a1_2" * 9, "[redacted:api-key]"),
+    ("glpat-" + "a1-2" * 5, "glpat-" + "a1-2" * 5, "[redacted:api-key]"),
+    ("xoxb-123456789012-abcdef", "xoxb-123456789012-abcdef!", "[redacted:api-key]!"),
+    ("AIza" + "Sy_9" * 9, "AIza" + "Sy_9" * 9, "[redacted:api-key]"),
+    ("sk-proj-abc123DEF456ghi789", "(sk-proj-abc123DEF456ghi789)", "([redacted:api-key])"),
+    ("sk_live_abcDEF123456", "sk_live_abcDEF123456", "[redacted:api-key]"),
+    ("hunter2", "password=hunter2", "password=[redacted:credential]"),
+    ("hunter2", "DB_PASSWORD: hunter2, ok", "DB_PASSWORD: [redacted:credential], ok"),
+    ("hunter2", "passwd => 'hunter2 x'", "passwd => [redacted:credential]"),
+    ("b c", '{"secret": "b c", "n": 1}', '{"secret": [redacted:credential], "n": 1}'),
+    ("b c", r"{\"api_key\":\"b c\"}", r"{\"api_key\":[redacted:credential]}"),
+    ("wJalr", "AWS_SECRET_ACCESS_KEY=wJalr", "AWS_SECRET_ACCESS_KEY=[redacted:credential]"),
+    ("abc", "/x?access_token=abc&y=2", "/x?access_token=[redacted:credential]&y=2"),
+    ("abc", "Cookie: abc; b", "Cookie: [redacted:credential]; b"),
+    ("abcd", "Authorization: Bearer abcd", "Authorization: [redacted:credential]"),
+    ("a1b2c3", "sent bearer a1b2c3", "sent bearer [redacted:credential]"),
+    ("dTpw", "got Basic dTpw from", "got Basic [redacted:credential] from"),
+    ("u:p", "postgres://u:p@db:5432/x", "postgres://[redacted:url-credential]@db:5432/x"),
+    ("p@ss", "redis://:p@ss@cache/0", "redis://[redacted:url-credential]@cache/0"),
+    ("ghx", "https://ghx@example.org/r", "https://[redacted:url-credential]@example.org/r"),
+    ("MIIEow", f"key: {PEM} end", "key: [redacted:private-key] end"),
+    ("MIIEow", PEM[:60], "[redacted:private-key]"),
+    ("ann.o@example.co.uk", "by ann.o@example.co.uk.", "by [redacted:email]."),
+    ("zoë", "to <zoë@müller.example>", "to <[redacted:email]>"),
+    ("ann", "/home/ann/book/a.md", "[redacted:home]/book/a.md"),
+    ("ann", "file:///Users/ann/a.md", "file://[redacted:home]/a.md"),
+    ("ann", r"C:\Users\ann\a.md", r"[redacted:home]\a.md"),
+    ("Ann Lee", r"C:\\Users\\Ann Lee\\a.md", r"[redacted:home]\\a.md"),
+    ("ann", "/mnt/c/Users/ann/a.md", "[redacted:home]/a.md"),
+    ("/root", "cannot open /root/.netrc", "cannot open [redacted:home]/.netrc"),
+]
+
+
+@pytest.mark.parametrize(("secret", "text", "expected"), CASES)
+def test_what_is_sensitive_gives_way_to_its_kind(secret: str, text: str, expected: str) -> None:
+    assert secret in text
+    assert secret not in expected
+    assert redact(text) == (expected, 1)
+
+
+@pytest.mark.parametrize("text", [expected for _, _, expected in CASES])
+def test_redacting_again_changes_nothing(text: str) -> None:
+    assert redact(text) == (text, 0)
+
+
+CLEAN = [
+    "",
+    "writing chapter 7 of 12: sections outlined, links checked ok",
+    "tokens: 4096 in, max_tokens=5000",
+    "docs/chapters/01-introduction/overview.md",
+    "docs/home/index.md and lib/root/x",
+    "/rootfs/etc and src/Users/x",
+    "task-based-foo-bar-something-else",
+    "actions/checkout@v4.1",
+    "meet @alice at 12:00",
+    "basic requirements, basic understanding",
+    "bearer of good news",
+    "keyboard: qwerty; monkey=3",
+    "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "commit 2d1a6f0c33b0a3f1cbe1c1f5a9f0d0a2b7c8e9f1 of 100% done",
+    "http://example.org/a/b?c=d",
+    r"C:\Program Files\x",
+    "aGVsbG8gd29ybGQsIGhvdyBhcmUgeW91",  # hello world, how are you
+    "naïve café: 50 % – fertig ✓",
+]
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == (text, 0)
+
+
+SECRETS = [
+    "alice@example.com",
+    "password=hunter2hunter2",
+    "/home/alice/notes.txt",
+    "postgres://user:pass@db/x",
+    "AKIAIOSFODNN7EXAMPLE",
+]
+
+
+def json_escaped(text: str) -> str:
+    return "".join(f"\\u{ord(c):04x}" if not c.isalnum() else c for c in text)
+
+
+ENCODINGS: list[Callable[[str], str]] = [
+    lambda text: quote(text, safe=""),
+    lambda text: quote(quote(text, safe=""), safe=""),
+    lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    json_escaped,
+    lambda text: json.dumps(json_escaped(text)),
+    lambda text: text.replace("/", "\\/"),
+    lambda text: base64.b64encode(text.encode()).decode(),
+    lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    lambda text: base64.b64encode(f"the log says: {text}, and so on".encode()).decode(),
+    lambda text: "out/" + base64.b64encode(json.dumps({"about": text}).encode()).decode(),
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_encodings_hide_nothing(secret: str, encode: Callable[[str], str]) -> None:
+    text, count = redact(f"see {encode(secret)} there")
+    assert count >= 1
+    assert encode(secret) not in text
+    assert "[redacted:" in text
+    assert text.startswith("see ")
+    assert text.endswith(" there")
+
+
+def test_our_own_token_is_found_in_base64_and_percent_encoding_too() -> None:
+    for encoded in (base64.b64encode(OWN_TOKEN.encode()).decode(), OWN_TOKEN.replace(".", "%2E")):
+        text, count = redact(encoded)
+        assert count
+        assert encoded not in text
+
+
+def test_each_part_is_counted() -> None:
+    text = "a@example.com, b@example.com and /home/ann with password=x"
+    expected = "[redacted:email], [redacted:email] and [redacted:home] with password="
+    assert redact(text) == (expected + "[redacted:credential]", 4)
+
+
+@given(st.text(max_size=80), st.sampled_from(SECRETS), st.text(max_size=80))
+def test_no_surrounding_text_breaks_it(before: str, secret: str, after: str) -> None:
+    text, _ = redact(f"{before} {secret} {after}")
+    assert secret not in text
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_any_text_is_taken_and_only_marks_are_added(text: str) -> None:
+    redacted, count = redact(text)
+    assert count == 0 or "[redacted:" in redacted
+    if count == 0:
+        assert redacted == text
+
+
+HOSTILE = [
+    "a", "a@", "@", "a.", "a-", "a@a.", "eyJ", "eyJ.", ".", "%", "%41", "%25", "\\", "\\u0041",
+    "\\\\", '"', "'", "password=", 'password="', 'password:\\"', "secret ", "token= ", "basic ",
+    "bearer ", "bearer a", "authorization: ", "authorization", "://", "a://", "://a", "://a:",
+    "/home/", "/home/a", "/root", "C:\\Users\\", "C:\\Users\\a ", "-----BEGIN PRIVATE KEY-----",
+    "-----BEGIN ",
+    "sk-", "sk-a", "ghp_", "ghp_a", "xoxb-", "AKIA", "AIza", "github_pat_", "pypi-", "cGFz", "YWJj",
+    "[redacted:", " ", "\n", "passwordpassword", "keykey", "_", "=", "\u00e9", "1", "sk_live_",
+]  # fmt: skip
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", HOSTILE)
+@pytest.mark.parametrize("end", ["", "@", "!", " x"])
+def test_the_time_grows_no_faster_than_the_text(unit: str, end: str) -> None:
+    """Eight times the text may take 24 times as long: quadratic would be 64."""
+
+    def cost(length: int) -> float:
+        text = (unit * length)[:length] + end
+        times = []
+        for _ in range(5):
+            begun = time.process_time()
+            redact(text)
+            neutralise(text)
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    assert cost(64_000) <= 24 * max(cost(8_000), 1e-4)
+
+
+# neutralise
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain é ✓ 👩\u200d🔬", "plain é ✓ 👩\u200d🔬"),
+        ("a\tb", "a b"),
+        ("a\r\nINFO forged", "a␍␊INFO forged"),
+        ("\x1b[31mred\x1b]0;title\x07", "␛[31mred␛]0;title␇"),
+        ("\x00\x7f\x9b31m\x85", "␀␡\ufffd31m\ufffd"),
+        ("a\u202egnp.exe\u2066\u200f", "a\ufffdgnp.exe\ufffd\ufffd"),
+        ("a\u2028b\u2029c", "a\ufffdb\ufffdc"),
+        ("\ud800x\udfff", "\ufffdx\ufffd"),
+        ("\ufeffx\U000e0041", "\ufffdx\ufffd"),
+    ],
+)
+def test_what_a_terminal_or_page_would_obey_becomes_visible(text: str, expected: str) -> None:
+    assert neutralise(text) == expected
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_no_text_comes_out_with_a_control_in_it(text: str) -> None:
+    safe = neutralise(text)
+    assert len(safe) == len(text)
+    assert not {unicodedata.category(character) for character in safe} & {"Cc", "Cs", "Zl", "Zp"}
+    bidirectional = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    assert not {unicodedata.bidirectional(character) for character in safe} & bidirectional
+    assert neutralise(safe) == safe
+    safe.encode("utf-8")
