@@ -17,7 +17,7 @@ from loadtests import part as parts
 from loadtests import passage
 from loadtests.assignment import Assignment
 from loadtests.frames import marker
-from loadtests.latencies import INTERVAL_NS, Latencies
+from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
 from loadtests.publisher import Outcome
 from loadtests.publishing import Publishing
 from loadtests.receivers import Receivers, Subscriber
@@ -29,6 +29,9 @@ from loadtests.timetable import Timetable, now_ns
 _LEAD_NS = 100_000_000
 
 _TICK_S = 0.25
+
+#: Locust's own statistics are told once a second; it shows nothing finer.
+_TALLY_NS = 1_000_000_000
 
 #: An event this long overdue counts as lost so far in the live display.
 _OVERDUE_NS = 1_000_000_000
@@ -58,6 +61,7 @@ class Conductor:
         self._started_at_ns = now_ns()
         self._window_start_ns = 0
         self._window_end_ns = 0
+        self._tally_ns = 0
         self._clients_at: dict[int, int] = {}
         self._cpu = (0.0, 0.0)
         self._outcome: Outcome | None = None
@@ -108,6 +112,7 @@ class Conductor:
                 self._drain()
         finally:
             publisher.end()
+            gc.enable()
         result = self._result()
         self.receivers.stop()
         return result
@@ -141,8 +146,9 @@ class Conductor:
         self._window_end_ns = self._window_start_ns + int(assignment.window_s * 1e9)
         latencies = Latencies(timetable, self._window_start_ns)
         self.receivers.measure(latencies, timetable.window_first)
+        _warm(timetable)
         gc.collect()
-        gc.freeze()
+        gc.disable()  # a collection would stop the receivers' clock; cycles are few here
         publisher.go()
         self._watch(latencies, self._window_start_ns)
         cpu_at_start = time.process_time()
@@ -162,28 +168,38 @@ class Conductor:
         return self.receivers.failure is not None
 
     def _tick(self, latencies: Latencies) -> None:
-        latencies.flush()
         now = now_ns()
         ready = sum(one.ready for one in self.receivers.subscribers)
         if now >= self._window_start_ns:
             self._clients_at[(now - self._window_start_ns) // INTERVAL_NS] = ready
-        self._on_tick(latencies)
-        first = self._timetable.window_first
-        due = max(first, self._timetable.due_before(now - _OVERDUE_NS))
-        admitted = sum(one.admitted for one in self.receivers.subscribers)
-        arrived = latencies.arrivals[first:due]
-        elapsed = max(1e-9, (now - _OVERDUE_NS - self._window_start_ns) / 1e9)
+        if now >= self._tally_ns:
+            self._tally_ns = now + _TALLY_NS
+            self._on_tick(latencies)
         total = self._window_end_ns - self._started_at_ns
         self._tell(
             Progress(
                 phase="warming up" if now < self._window_start_ns else "measuring",
                 done=min(1.0, (now - self._started_at_ns) / total),
                 clients=ready,
-                events_per_s=float((arrived >= max(1, admitted)).sum()) / elapsed,
+                events_per_s=self._complete_per_s(latencies, now),
                 p99_us=latencies.response.percentile_us(99),
-                lost=(due - first) * admitted - int(arrived.sum()),
+                lost=self._lost_so_far(latencies, now),
             )
         )
+
+    def _complete_per_s(self, latencies: Latencies, now: int) -> float:
+        """Events of the last whole second before the overdue ones that reached everybody."""
+        high = self._timetable.due_before(now - _OVERDUE_NS)
+        low = self._timetable.due_before(now - _OVERDUE_NS - INTERVAL_NS)
+        low = max(low, self._timetable.window_first)
+        admitted = sum(one.admitted for one in self.receivers.subscribers)
+        return float((latencies.arrivals[low : max(low, high)] >= max(1, admitted)).sum())
+
+    def _lost_so_far(self, latencies: Latencies, now: int) -> int:
+        overdue = self._timetable.due_before(now - _OVERDUE_NS)
+        ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
+        owed = sum(ledger.expected(overdue) - ledger.thinned for ledger in ledgers)
+        return max(0, owed - latencies.response.count)
 
     def _drain(self) -> None:
         """Wait until everything expected has arrived, at most `drain_s`."""
@@ -191,13 +207,13 @@ class Conductor:
         assert latencies is not None  # noqa: S101 - set by `_play`
         self._tell_phase("draining", 1.0)
         deadline = time.monotonic() + self.assignment.drain_s
-        first, end = self._timetable.window_first, self._end()
+        end = self._end()
         while time.monotonic() < deadline and self.receivers.failure is None:
             latencies.flush()
             ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
             owed = sum(ledger.expected(end) - ledger.thinned for ledger in ledgers)
             open_ones = any(one.ready for one in self.receivers.subscribers)
-            if int(latencies.arrivals[first:end].sum()) >= owed or not open_ones:
+            if latencies.response.count >= owed or not open_ones:
                 return
             gevent.sleep(0.01)  # deliveries announce themselves to the receivers only
 
@@ -238,3 +254,11 @@ class Conductor:
     def _tell_phase(self, phase: str, done: float) -> None:
         ready = sum(one.ready for one in self.receivers.subscribers)
         self._tell(Progress(phase, done, ready, 0.0, None, 0))
+
+
+def _warm(timetable: Timetable) -> None:
+    """Walk the counting path once: what numpy does on first use must not fall into the window."""
+    numbers = range(timetable.window_first, timetable.events)[:BATCH]
+    latencies = Latencies(timetable, 0)
+    latencies.add(numbers, now_ns())
+    latencies.finish()

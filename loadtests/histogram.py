@@ -30,56 +30,75 @@ def bucket_index(values_us: Integers) -> Integers:
     return ((bucket + 1) << _HALF_MAGNITUDE) + (values_us >> bucket) - (1 << _HALF_MAGNITUDE)
 
 
-def value_us(index: int) -> int:
-    """Return the largest value a bucket holds."""
-    return int(_EDGES.get_highest_equivalent_value(_EDGES.get_value_from_index(index)))
-
-
 def _empty() -> HdrHistogram:
     return HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
 
 
-_EDGES = _empty()
-BUCKETS: int = _EDGES.counts_len
+BUCKETS: int = _empty().counts_len
+
+
+def microsecond_buckets(values_ns: Integers) -> Integers:
+    """Return the bucket of each value, rounded to the microsecond; BUCKETS where there is none."""
+    values_us = (values_ns + 500) // 1000
+    fits = (values_us >= 0) & (values_us <= HIGHEST_US)
+    if fits.all():
+        return bucket_index(values_us)
+    return np.where(fits, bucket_index(np.where(fits, values_us, 0)), BUCKETS)
+
+
+def _upper_edges() -> Integers:
+    """Return the largest value of each bucket (`get_highest_equivalent_value`)."""
+    index = np.arange(BUCKETS)
+    half = 1 << _HALF_MAGNITUDE
+    bucket = np.maximum((index >> _HALF_MAGNITUDE) - 1, 0)
+    sub_bucket = np.where(index < half, index, (index & (half - 1)) + half)
+    edges: Integers = ((sub_bucket + 1) << bucket) - 1
+    return edges
+
+
+#: The largest value each bucket holds, in µs.
+UPPER_US: Integers = _upper_edges()
 
 
 class Recorder:
     """One growing histogram."""
 
     def __init__(self) -> None:
-        #: Values by bucket index.
-        self.counts = np.zeros(BUCKETS, dtype=np.int64)
+        self._slots = np.zeros(BUCKETS + 1, dtype=np.int64)  # the last: out of range
         self.count = 0
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
-        self.out_of_range = 0
 
-    def record(self, values_ns: Integers) -> None:
-        """Add values, in nanoseconds; each is rounded to the nearest microsecond's bucket."""
-        if not len(values_ns):
-            return
+    def record(self, values_ns: Integers) -> Integers:
+        """Add values (at least one), rounded to the microsecond; return the bucket of each.
+
+        The bucket of a value that none can hold is `BUCKETS`, one past the last.
+        """
+        index = microsecond_buckets(values_ns)
+        low, high = int(values_ns.min()), int(values_ns.max())
         self.count += len(values_ns)
         self.sum_ns += int(values_ns.sum())
-        low, high = int(values_ns.min()), int(values_ns.max())
         self.min_ns = low if self.min_ns is None else min(self.min_ns, low)
         self.max_ns = high if self.max_ns is None else max(self.max_ns, high)
-        values_us = (values_ns + 500) // 1000
-        fits = (values_us >= 0) & (values_us <= HIGHEST_US)
-        if not fits.all():
-            self.out_of_range += int((~fits).sum())
-            values_us = values_us[fits]
-        index = bucket_index(values_us)
-        if len(index):
-            counts = np.bincount(index)
-            self.counts[: len(counts)] += counts
+        np.add.at(self._slots, index, 1)
+        return index
+
+    @property
+    def counts(self) -> Integers:
+        """Values by bucket index."""
+        return self._slots[:BUCKETS]
+
+    @property
+    def out_of_range(self) -> int:
+        """How many values no bucket could hold."""
+        return int(self._slots[BUCKETS])
 
     def merge(self, other: Self) -> None:
         """Add everything `other` holds."""
-        self.counts += other.counts
+        self._slots += other._slots
         self.count += other.count
         self.sum_ns += other.sum_ns
-        self.out_of_range += other.out_of_range
         lows = [low for low in (self.min_ns, other.min_ns) if low is not None]
         highs = [high for high in (self.max_ns, other.max_ns) if high is not None]
         self.min_ns, self.max_ns = min(lows, default=None), max(highs, default=None)
@@ -102,7 +121,7 @@ class Recorder:
         rank = max(1, int(np.ceil(held * percent / 100)))
         index = int(np.searchsorted(np.cumsum(self.counts), rank))
         # No bucket's upper edge says more than the largest value that was seen.
-        return min(float(value_us(index)), (self.max_ns or 0) / 1000)
+        return min(float(UPPER_US[index]), (self.max_ns or 0) / 1000)
 
     def export(self, name: str, repeat: int) -> evidence.Histogram:
         """Return the histogram as evidence: encoded, with what is exact beside it."""
@@ -146,10 +165,10 @@ class Recorder:
         """Rebuild a histogram from `state`."""
         recorder = cls()
         for index, count in state["counts"].items():
-            recorder.counts[int(index)] = count
+            recorder._slots[int(index)] = count
         recorder.count = state["count"]
         recorder.sum_ns = state["sum_ns"]
         recorder.min_ns = state["min_ns"]
         recorder.max_ns = state["max_ns"]
-        recorder.out_of_range = state["out_of_range"]
+        recorder._slots[BUCKETS] = state["out_of_range"]
         return recorder

@@ -9,23 +9,46 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loadtests.histogram import Integers, Recorder, bucket_index
+from loadtests.histogram import BUCKETS, Integers, Recorder
 from loadtests.timetable import Timetable
 
 INTERVAL_NS = 1_000_000_000
 
-#: Arrivals gathered before numpy looks at them: enough to be cheap, few enough to stay current.
-_BATCH = 8192
+#: Arrivals gathered before numpy looks at them. Counting delays reading, so a batch must cost
+#: less than what is to be resolved: 512 take about 0.1 ms.
+BATCH = 512
+
+#: Intervals kept as whole arrays; older ones get few arrivals and shrink to what they hold.
+_DENSE_INTERVALS = 4
 
 
 class Interval:
-    """Arrivals of the events due in one interval: sparse histograms, by bucket index."""
+    """Arrivals of the events due in one interval: histograms by bucket index."""
 
     def __init__(self) -> None:
+        self.count = 0
+        self.response_max_ns = 0
         self.response: Counter[int] = Counter()
         self.service: Counter[int] = Counter()
-        self.response_max_ns = 0
-        self.count = 0
+        self._dense: Integers | None = None
+
+    def add(self, response: Integers, response_index: Integers, service_index: Integers) -> None:
+        """Count arrivals; index BUCKETS stands for a value no bucket holds."""
+        if self._dense is None:
+            self._dense = np.zeros((2, BUCKETS + 1), dtype=np.int64)
+        self.count += len(response)
+        self.response_max_ns = max(self.response_max_ns, int(response.max()))
+        np.add.at(self._dense[0], response_index, 1)
+        np.add.at(self._dense[1], service_index, 1)
+
+    def shrink(self) -> None:
+        """Move what the arrays hold into the sparse counts."""
+        if self._dense is None:
+            return
+        for sparse, dense in zip((self.response, self.service), self._dense, strict=True):
+            filled = np.flatnonzero(dense[:BUCKETS])
+            sparse.update(dict(zip(filled.tolist(), dense[filled].tolist(), strict=True)))
+        self._dense = None
 
 
 class Latencies:
@@ -38,6 +61,7 @@ class Latencies:
         self._stamps: list[int] = []
         self.response = Recorder()
         self.service = Recorder()
+        #: How many subscribers each event has reached.
         self.arrivals = np.zeros(timetable.events, dtype=np.uint32)
         self.intervals: dict[int, Interval] = {}
 
@@ -45,7 +69,7 @@ class Latencies:
         """Record first arrivals read at one instant."""
         self._numbers += numbers
         self._stamps += [at_ns] * len(numbers)
-        if len(self._numbers) >= _BATCH:
+        if len(self._numbers) >= BATCH:
             self.flush()
 
     def flush(self) -> None:
@@ -54,29 +78,37 @@ class Latencies:
         stamps = np.array(self._stamps, dtype=np.int64)
         self._numbers, self._stamps = [], []
         measured = numbers >= self.timetable.window_first
-        numbers, stamps = numbers[measured], stamps[measured]
+        if not measured.all():
+            numbers, stamps = numbers[measured], stamps[measured]
         if not len(numbers):
             return
         due = self.timetable.due_ns[numbers]
         response = stamps - due
         service = stamps - self.timetable.sent_ns[numbers]
-        self.response.record(response)
-        self.service.record(service)
+        response_index, service_index = self.response.record(response), self.service.record(service)
         np.add.at(self.arrivals, numbers, 1)
-        self._by_interval((due - self.window_start_ns) // INTERVAL_NS, response, service)
+        intervals = (due - self.window_start_ns) // INTERVAL_NS
+        first, last = int(intervals.min()), int(intervals.max())
+        if first == last:
+            self._interval(first).add(response, response_index, service_index)
+            return
+        for number in range(first, last + 1):
+            here = intervals == number
+            if here.any():
+                chosen = response[here], response_index[here], service_index[here]
+                self._interval(number).add(*chosen)
 
-    def _by_interval(self, intervals: Integers, response: Integers, service: Integers) -> None:
-        for number in np.unique(intervals).tolist():
-            chosen = intervals == number
-            interval = self.intervals.setdefault(number, Interval())
-            interval.count += int(chosen.sum())
-            interval.response.update(_buckets(response[chosen]))
-            interval.service.update(_buckets(service[chosen]))
-            interval.response_max_ns = max(interval.response_max_ns, int(response[chosen].max()))
+    def finish(self) -> None:
+        """Count everything and bring every interval into its final form."""
+        self.flush()
+        for interval in self.intervals.values():
+            interval.shrink()
 
-
-def _buckets(values_ns: Integers) -> dict[int, int]:
-    """Count values by bucket; values below zero stand in the whole histogram's own count."""
-    values_us = (values_ns + 500) // 1000
-    index, counts = np.unique(bucket_index(values_us[values_us >= 0]), return_counts=True)
-    return dict(zip(index.tolist(), counts.tolist(), strict=True))
+    def _interval(self, number: int) -> Interval:
+        found = self.intervals.get(number)
+        if found is None:
+            found = self.intervals[number] = Interval()
+            old = self.intervals.get(number - _DENSE_INTERVALS)
+            if old is not None:
+                old.shrink()
+        return found

@@ -38,7 +38,7 @@ def measure(
     What the service announced as thinned excuses deliveries that did not come, never more:
     announcements may include events outside the window.
     """
-    latencies.flush()
+    latencies.finish()
     there = [one for one in subscribers if one.admitted]
     counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
     for one in there:

@@ -30,6 +30,13 @@ RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 #: Sockets read in one slice: well under a millisecond before everybody else gets a turn.
 SLICE = 64
 
+#: A broadcast reaches its subscribers one after the other. Staying awake this long for the next
+#: one is cheaper, for both sides, than being woken for each.
+LINGER_NS = 30_000
+
+#: The longest turn, however much there is to read: then Locust's greenlets have theirs.
+TURN_NS = 2_000_000
+
 
 def _nothing() -> None:
     """Nobody waits for this."""
@@ -133,9 +140,20 @@ class Receivers:
             subscriber.ledger = Ledger(window_first)
 
     def turn(self) -> None:
-        """Read what is ready, at most one slice, then count it."""
+        """Read and count what is ready, and what comes right behind it."""
+        started = quiet = now_ns()
+        while True:
+            if self._slice():
+                quiet = now_ns()
+            now = now_ns()
+            if now - quiet > LINGER_NS or now - started > TURN_NS:
+                return
+
+    def _slice(self) -> bool:
+        """Read at most one slice, then count it; False if nothing was ready."""
         read: list[tuple[Subscriber, bytes, int]] = []
-        for descriptor, mask in self._epoll.poll(0, SLICE):
+        ready = self._epoll.poll(0, SLICE)
+        for descriptor, mask in ready:
             subscriber = self._by_descriptor.get(descriptor)
             if subscriber is None:
                 continue
@@ -152,6 +170,7 @@ class Receivers:
                 read.append((subscriber, chunk, now_ns()))
         for subscriber, chunk, at_ns in read:
             self._count(subscriber, chunk, at_ns)
+        return bool(ready)
 
     def _guarded(self) -> None:
         try:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from loadtests.figures import Measured, complete_events, merged, repeat_metrics, run_metrics
-from loadtests.histogram import value_us
+from loadtests.histogram import UPPER_US
 from loadtests.latencies import INTERVAL_NS
 from loadtests.plan import Plan
 from loadtests.results import RepeatResult
@@ -139,7 +139,7 @@ def _percentile(histogram: dict[int, int], percent: float) -> float | None:
     index = sorted(histogram)
     counts = np.cumsum([histogram[one] for one in index])
     rank = np.ceil(counts[-1] * percent / 100)
-    return float(value_us(index[int(np.searchsorted(counts, rank))]))
+    return float(UPPER_US[index[int(np.searchsorted(counts, rank))]])
 
 
 def _resources(measured: Measured, clock: Clock) -> Iterator[Row]:

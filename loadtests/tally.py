@@ -5,7 +5,7 @@ import time
 import numpy as np
 from locust.stats import RequestStats, StatsEntry
 
-from loadtests.histogram import Integers, value_us
+from loadtests.histogram import UPPER_US, Integers
 from loadtests.latencies import Latencies
 
 _METHOD, _NAME = "WS", "delivery"
@@ -26,7 +26,8 @@ class Tally:
         new = counts - before
         sum_ms = (latencies.response.sum_ns - self._sum_ns) / 1e6
         self._counts, self._sum_ns = counts.copy(), latencies.response.sum_ns
-        times = {value_us(index) / 1000: int(new[index]) for index in np.flatnonzero(new).tolist()}
+        filled = np.flatnonzero(new)
+        times = dict(zip((UPPER_US[filled] / 1000).tolist(), new[filled].tolist(), strict=True))
         if times:
             for entry in (self._stats.get(_NAME, _METHOD), self._stats.total):
                 _add(entry, times, sum_ms)
