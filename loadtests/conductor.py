@@ -23,7 +23,7 @@ from loadtests.publishing import Publishing
 from loadtests.receivers import Receivers, Subscriber
 from loadtests.replay import load_trace
 from loadtests.results import Progress, RepeatResult
-from loadtests.timetable import Timetable, now_ns
+from loadtests.timetable import SENT, Timetable, now_ns
 
 #: From the word "go" to the first event: time for the publisher to read it.
 _LEAD_NS = 100_000_000
@@ -202,16 +202,18 @@ class Conductor:
         return max(0, owed - latencies.response.count)
 
     def _drain(self) -> None:
-        """Wait until everything expected has arrived, at most `drain_s`."""
+        """Wait until everything that was sent has arrived, at most `drain_s`."""
         latencies = self.receivers.latencies
         assert latencies is not None  # noqa: S101 - set by `_play`
         self._tell_phase("draining", 1.0)
         deadline = time.monotonic() + self.assignment.drain_s
         end = self._end()
+        fate = self._timetable.fate[self._timetable.window_first : end]
+        unsent = int(((fate & SENT) == 0).sum())
         while time.monotonic() < deadline and self.receivers.failure is None:
             latencies.flush()
             ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
-            owed = sum(ledger.expected(end) - ledger.thinned for ledger in ledgers)
+            owed = sum(ledger.expected(end) - ledger.thinned - unsent for ledger in ledgers)
             open_ones = any(one.ready for one in self.receivers.subscribers)
             if latencies.response.count >= owed or not open_ones:
                 return

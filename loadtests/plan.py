@@ -44,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     trace: Path
     allowed_hosts: tuple[str, ...]
     bound_us: float
+    drain_s: float = DRAIN_S
 
     @property
     def late_us(self) -> float:
@@ -60,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
             "repeats": self.repeats,
             "trace": self.trace.name,
             "connect_deadline_s": CONNECT_S,
-            "drain_deadline_s": DRAIN_S,
+            "drain_deadline_s": self.drain_s,
             "late_after_us": self.late_us,
         }
 
@@ -91,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True):
             warmup_s=self.warmup_s,
             window_s=self.window_s,
             connect_s=CONNECT_S,
-            drain_s=DRAIN_S,
+            drain_s=self.drain_s,
             late_us=self.late_us,
             trace=str(self.trace),
             first_address=allotment.first,

@@ -1,0 +1,164 @@
+"""One repeat, with real processes and sockets, against servers that do right and wrong."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests.histogram import Recorder
+from loadtests.plan import Plan
+from loadtests.results import Progress, RepeatResult
+from loadtests.validity import Calibration, judge_run
+from monitor.contract.launch import Launch
+from monitor.contract.verdicts import RunVerdict
+from tests.loadtests.conftest import DELAY_PROXY, FAULTY_SERVER, NULL_SERVER, Driven
+
+pytestmark = pytest.mark.slow
+
+Profile = Callable[..., Path]
+MakePlan = Callable[..., Plan]
+Drive = Callable[..., Driven]
+
+
+def faults(result: RepeatResult, period: int) -> int:
+    """How many measured events a fault of this period hit; events are numbered from 0."""
+    first, end = result.passage.first, result.passage.first + result.passage.scheduled
+    return sum(number % period == period - 1 for number in range(first, end))
+
+
+def test_a_correct_server_delivers_everything_once_and_in_order(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    driven = drive(plan(profile(NULL_SERVER)))
+    result, part = driven.result, driven.result.part
+    assert (part.offered, part.admitted, part.held, part.refused) == (4, 4, 4, 0)
+    assert result.passage.sent == result.passage.scheduled == 300
+    assert part.expected == part.received == 1200
+    assert (part.lost, part.thinned, part.duplicated, part.reordered) == (0, 0, 0, 0)
+    assert Recorder.restore(part.response).count == Recorder.restore(part.service).count == 1200
+    assert sum(interval.received for interval in part.intervals.values()) == 1200
+    assert {sample.role for sample in driven.samples} == {"target", "generator", "publisher"}
+    response, service = Recorder.restore(part.response), Recorder.restore(part.service)
+    assert response.min_ns is not None
+    assert response.min_ns > 0
+    assert response.sum_ns > service.sum_ns
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [("lose", "lost"), ("double", "duplicated"), ("thin", "thinned")],
+)
+def test_every_wrong_delivery_is_counted(
+    profile: Profile, plan: MakePlan, drive: Drive, fault: str, counted: str
+) -> None:
+    part = (result := drive(plan(profile([*FAULTY_SERVER, f"{fault}:7"]))).result).part
+    hit = faults(result, 7) * part.admitted
+    assert hit > 100
+    if fault == "thin":
+        # The service announces what it left out during warm-up too; it cannot excuse more.
+        assert part.thinned == hit
+    counts = {name: getattr(part, name) for name in ("lost", "thinned", "duplicated")}
+    assert counts == {"lost": 0, "thinned": 0, "duplicated": 0} | {counted: hit}
+    assert part.expected == part.received + part.lost + part.thinned
+    assert part.held == (part.admitted if fault == "double" else 0)
+
+
+def test_deliveries_out_of_order_are_counted(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    result = drive(plan(profile([*FAULTY_SERVER, "swap:5"]))).result
+    part, last = result.part, result.passage.first + result.passage.scheduled - 1
+    swapped = faults(result, 5) - (last % 5 == 4)  # the last one has nothing to swap with
+    assert part.reordered == swapped * part.admitted
+    assert part.duplicated == 0
+
+
+def test_a_server_made_20_ms_slow_is_measured_as_that(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    driven = drive(plan(profile([*DELAY_PROXY, "0.02"])))
+    mean_us = Recorder.restore(driven.result.part.response).mean_us
+    assert mean_us is not None
+    assert mean_us > 20_000
+    assert driven.result.part.lost == 0
+
+
+def test_a_starved_publisher_makes_the_run_invalid(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    made = plan(profile(NULL_SERVER))
+    over = threading.Event()
+    pulses: list[threading.Thread] = []
+
+    def pulse(publisher: psutil.Process) -> None:
+        while not over.wait(0.02):
+            publisher.send_signal(signal.SIGSTOP)
+            over.wait(0.04)
+            publisher.send_signal(signal.SIGCONT)
+
+    def starve(_launch: Launch, progress: Progress, locust: psutil.Process) -> None:
+        if progress.phase == "measuring" and not pulses:
+            pulses.append(threading.Thread(target=pulse, args=(locust.children()[0],)))
+            pulses[0].start()
+        elif progress.phase == "draining":
+            over.set()
+            pulses[0].join()
+
+    try:
+        result = drive(made, starve).result
+    finally:
+        over.set()
+    assert result.passage.late_ours > result.passage.scheduled / 10
+    judged = judge_run(
+        [result],
+        calibration=Calibration(100),
+        bound_us=made.bound_us,
+        load_average=0,
+        cores=2,
+        interrupted=False,
+    )
+    assert judged.verdict is RunVerdict.INVALID
+    assert "by its own fault" in judged.reasons[0]
+    assert result.part.lost == 0
+
+
+def test_a_publisher_that_is_killed_makes_the_run_invalid(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    def kill(_launch: Launch, progress: Progress, locust: psutil.Process) -> None:
+        if progress.phase == "measuring":
+            for child in locust.children():
+                child.kill()
+
+    result = drive(plan(profile(NULL_SERVER)), kill).result
+    assert result.publisher_died
+    assert result.passage.unsent_ours > 0
+
+
+def test_a_target_that_stops_reading_is_to_blame_for_what_is_sent_late(
+    profile: Profile, plan: MakePlan, drive: Drive, tmp_path: Path
+) -> None:
+    stopped = threading.Event()
+
+    def stall(launch: Launch, progress: Progress, _locust: psutil.Process) -> None:
+        if progress.phase == "measuring" and not stopped.is_set():
+            stopped.set()
+            target = psutil.Process(launch.pid)
+            target.send_signal(signal.SIGSTOP)
+            threading.Timer(1.0, target.send_signal, (signal.SIGCONT,)).start()
+
+    # Events so large that the sockets' buffers fill within the pause.
+    event = {"type": "phase_progress", "phase": "lint", "message": "x" * 200_000}
+    large = tmp_path / "large.jsonl"
+    header = {"format": 1, "source": "a test", "events": 1}
+    large.write_text("\n".join(map(json.dumps, [header, {"at_us": 0, "event": event}])))
+    made = plan(profile(NULL_SERVER), trace=large, clients=1, rate=100.0)
+    result = drive(made, stall).result
+    assert result.passage.pushed_back > 0
+    assert result.passage.late > result.passage.late_ours
+    assert result.passage.late_ours + result.passage.unsent_ours <= 0.05 * result.passage.scheduled
+    assert result.part.lost == 0
