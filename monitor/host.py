@@ -20,7 +20,7 @@ from monitor.events import restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
-from monitor.journal import Journal
+from monitor.journal import Journal, JournalError
 from monitor.metrics import Metrics, rss_bytes
 from monitor.pages import Answer, Pages, problem
 from monitor.publication import Publications
@@ -35,6 +35,9 @@ log = logging.getLogger("monitor")
 
 #: Resolution of deadlines, and how often revocations are looked for.
 SWEEP_S = 0.1
+
+#: How often the journal forgets what it need not keep.
+_PRUNE_S = 1.0
 
 #: Clients told to come back after a restart are spread over this many seconds.
 _RETURN_SPREAD_S = 2.0
@@ -77,6 +80,8 @@ class Monitor:
             max_age_s=settings.journal_age_s,
             synchronous=settings.synchronous,
         )
+        self._prune_at = clock()
+        self._prune_failing = False
         self._log = _reload(self._journal, settings)
         self._fanout = Fanout(self._log, self._schedule)
         self._flush_scheduled = False
@@ -246,7 +251,9 @@ class Monitor:
         for connection in self._wheel.due(now):
             connection.check(now)
         self._gate.sweep(now)
-        self._journal.prune(self.wall_time())
+        if now >= self._prune_at:
+            self._prune_at = now + _PRUNE_S
+            self._prune()
 
     def drain(self) -> None:
         """Take no more publications, deliver what there is, and send every client away."""
@@ -280,6 +287,17 @@ class Monitor:
                 continue
             if self._authority.refuses(session.grant):
                 connection.carry_out(session.revoked(now))
+
+    def _prune(self) -> None:
+        """Forget what the journal keeps too long; a full disk is told once, not each time."""
+        try:
+            self._journal.prune(self.wall_time())
+        except JournalError as error:
+            if not self._prune_failing:
+                log.error("old events cannot be removed: %s", error)  # noqa: TRY400
+            self._prune_failing = True
+        else:
+            self._prune_failing = False
 
     def _without_slot(self, connection: Connection) -> Answer | None:
         """Return the refusal of a connection that got no slot; drop it if there are too many."""

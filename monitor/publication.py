@@ -14,7 +14,7 @@ from monitor import wire
 from monitor.eventlog import About, EventLog
 from monitor.events import Event, complete, encode_event
 from monitor.fanout import Fanout
-from monitor.journal import Entry, Journal, JournalFullError
+from monitor.journal import Entry, Journal, JournalError
 from monitor.metrics import Metrics
 from monitor.session import Store
 from monitor.wire import ErrorCode
@@ -60,6 +60,7 @@ class Publications:
         self._clock = clock
         self._wall = wall
         self._queue: list[tuple[Publisher, Store]] = []
+        self._failing = False
 
     def store(self, publisher: Publisher, store: Store) -> None:
         """Queue validated events for the next flush."""
@@ -83,18 +84,19 @@ class Publications:
     def _commit(self, queue: list[tuple[Publisher, Store]]) -> list[bytes]:
         """Journal the queue as one group and append it to the log; return the replies."""
         group = _Group(self._journal, self._log, self._wall())
-        acknowledged = [group.add(store) for _, store in queue]
         try:
+            acknowledged = [group.add(store) for _, store in queue]
             if group.entries:
                 self._journal.append(group.entries)
-        except JournalFullError as error:
-            log.error("events refused: %s", error)  # noqa: TRY400 - no defect of ours to trace
-            self._metrics.refuse("journal_full", len(queue))
-            text = "the event could not be stored; try again"
+        except JournalError as error:
+            self._tell_failure(error)
+            self._metrics.refuse("journal", len(queue))
+            text = "the events could not be stored; try again"
             return [
                 wire.error(ErrorCode.UNAVAILABLE, text, ref=store.ref, retry_after=_RETRY_S)
                 for _, store in queue
             ]
+        self._failing = False
         for entry, event in zip(group.entries, group.events, strict=True):
             self._log.append(
                 wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase)
@@ -107,6 +109,12 @@ class Publications:
             wire.encode("ack", store.ref, offsets=offsets)
             for (_, store), offsets in zip(queue, acknowledged, strict=True)
         ]
+
+    def _tell_failure(self, error: JournalError) -> None:
+        """Log that events are refused, once until they are stored again."""
+        if not self._failing:
+            log.error("%s", error)
+        self._failing = True
 
 
 class _Group:

@@ -67,7 +67,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int, msgspec.Meta(ge=2**20), _help("bytes of frames the event log holds")
     ] = 16 * 2**20
     journal_events: Annotated[Count, _help("events the journal keeps")] = 1_000_000
-    journal_bytes: Annotated[Count, _help("bytes of events the journal keeps")] = 2**30
+    journal_bytes: Annotated[
+        int, msgspec.Meta(ge=1_000_000), _help("bytes the journal's file takes")
+    ] = 2**30
     journal_age_s: Annotated[Seconds, _help("age of the oldest event kept")] = 7 * 86_400.0
     synchronous: Annotated[Literal["NORMAL", "FULL"], _help("FULL also survives power loss")] = (
         "NORMAL"

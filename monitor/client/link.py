@@ -248,11 +248,12 @@ async def _connect(endpoint: Endpoint) -> ClientConnection:
         )
     except InvalidStatus as refused:
         raise _refused(endpoint, refused) from None
-    except (InvalidURI, InvalidHandshake) as error:
-        raise ProtocolError(
-            f"monitor {endpoint.url}: what answers there is no WebSocket service ({error})"
-        ) from None
     except (OSError, EOFError, WebSocketException) as error:
+        foreign = isinstance(error, (InvalidURI, InvalidHandshake))
+        if foreign and not _broke_off(error):
+            raise ProtocolError(
+                f"monitor {endpoint.url}: what answers there is no WebSocket service ({error})"
+            ) from None
         raise LinkLostError(
             f"monitor {endpoint.url}: no connection ({_brief(error)}); is it running?"
             " `wsproof serve` starts one"
@@ -292,6 +293,15 @@ def _refused(endpoint: Endpoint, refused: InvalidStatus) -> ClientError:
     if kind is UnauthorizedError:
         return kind(f"monitor {endpoint.url}: the token was refused (HTTP 401): is it expired?")
     return kind(f"monitor {endpoint.url}: refused the connection (HTTP {status})")
+
+
+def _broke_off(error: BaseException | None) -> bool:
+    """Tell whether a handshake failed because the connection ended in the middle of it."""
+    while error is not None:
+        if isinstance(error, (EOFError, OSError)):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _seconds(text: str) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import WSPROOF, RunningMonitor
+from tests.running import WSPROOF, RunningMonitor
 
 pytestmark = pytest.mark.slow
 NOBODY = "ws://127.0.0.1:1"
@@ -161,11 +161,7 @@ def test_a_trace_appears_whole_when_the_recording_ends(
     assert header["events"] == 3
     assert [line["event"]["path"] for line in lines] == ["a", "b", "c"]
     assert all(earlier["at_us"] < later["at_us"] for earlier, later in pairwise(lines))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "monitor.log",
-        "state",
-        "trace.jsonl",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "trace.jsonl"]
 
 
 def test_a_monitor_killed_meanwhile_costs_no_recorded_event(

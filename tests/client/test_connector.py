@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from monitor.client import (
     ClientError,
     ForbiddenError,
+    LinkLostError,
     Patience,
     ProtocolError,
     UnauthorizedError,
@@ -249,3 +250,14 @@ def test_the_codes_a_client_knows_are_the_monitors() -> None:
         assert wire.CloseCode[code.name] == code
     for error in ErrorCode:
         assert wire.ErrorCode[error.name] == error
+
+
+async def test_a_monitor_that_dies_during_the_handshake_is_tried_again() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(LinkLostError, match="no connection"):
+            await open_link(Endpoint(f"ws://127.0.0.1:{port}", "t"))

@@ -17,7 +17,7 @@ from monitor.client import (
     UnauthorizedError,
 )
 from monitor.contract.verdicts import UsageError
-from tests.client.conftest import RunningMonitor
+from tests.running import RunningMonitor
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def test_a_token_without_the_publish_scope_is_told_what_it_lacks(monitor: Runnin
 
 
 def test_a_token_that_expires_is_followed_by_a_fresh_one(monitor: RunningMonitor) -> None:
-    tokens = iter([monitor.token("publish", ttl="2s"), monitor.token("publish")])
+    tokens = iter([monitor.token("publish", ttl_s=2), monitor.token("publish")])
     with Publisher(monitor.url, lambda: next(tokens)) as publisher:
         publisher.checkpoint("1.json")
         publisher.flush(5)

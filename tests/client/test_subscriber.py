@@ -15,7 +15,7 @@ from monitor.client import (
     Subscriber,
     UnreachableError,
 )
-from tests.client.conftest import RunningMonitor
+from tests.running import RunningMonitor
 
 pytestmark = pytest.mark.slow
 
