@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from loadtests.addresses import Allotment
+from loadtests.replay import Schedule, load_trace
 from monitor.contract.target import Target, load_target
 
 
@@ -25,6 +26,7 @@ class Assignment(msgspec.Struct, frozen=True):
     publish_token: str | None
     clients: int
     rate: float
+    pipelines: int
     warmup_s: float
     window_s: float
     connect_s: float
@@ -64,3 +66,14 @@ class Assignment(msgspec.Struct, frozen=True):
 def load_assignment(path: Path) -> Assignment:
     """Read an assignment back."""
     return msgspec.json.decode(path.read_bytes(), type=Assignment)
+
+
+def load_schedule(assignment: Assignment) -> Schedule:
+    """Work out the assignment's schedule: conductor and publisher come to the same one."""
+    seconds = assignment.warmup_s + assignment.window_s
+    trace = load_trace(Path(assignment.trace))
+    # Any stretch may hold up to one loop of the trace more than the mean rate says.
+    count = int(seconds * assignment.rate) + len(trace.events) * assignment.pipelines
+    schedule = trace.schedule(assignment.rate, count, assignment.pipelines)
+    planned = int(schedule.offsets_ns.searchsorted(int(seconds * 1e9)))
+    return Schedule(schedule.offsets_ns[:planned], schedule.recorded[:planned])

@@ -8,20 +8,18 @@ import gc
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import gevent
 from gevent.event import Event
 
 from loadtests import part as parts
 from loadtests import passage
-from loadtests.assignment import Assignment
+from loadtests.assignment import Assignment, load_schedule
 from loadtests.frames import marker
 from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
 from loadtests.publisher import Outcome
 from loadtests.publishing import Publishing
 from loadtests.receivers import Receivers, Subscriber
-from loadtests.replay import load_trace
 from loadtests.results import Progress, RepeatResult
 from loadtests.timetable import SENT, Timetable, now_ns
 
@@ -66,17 +64,9 @@ class Conductor:
         self._cpu = (0.0, 0.0)
         self._outcome: Outcome | None = None
         self._publisher_fault = ""
-        offsets = load_trace(Path(assignment.trace)).offsets_ns(assignment.rate, self._events())
+        offsets = load_schedule(assignment).offsets_ns
         window_ns = int(assignment.warmup_s * 1e9)
-        until = int((assignment.warmup_s + assignment.window_s) * 1e9)
-        self._timetable = Timetable.create(
-            assignment.timetable, offsets[offsets < until], window_ns
-        )
-
-    def _events(self) -> int:
-        seconds = self.assignment.warmup_s + self.assignment.window_s
-        # One second more than needed: a loop of the trace may run ahead of the mean rate.
-        return int((seconds + 1) * self.assignment.rate) + 2
+        self._timetable = Timetable.create(assignment.timetable, offsets, window_ns)
 
     def connect(self) -> Subscriber:
         """Connect the next subscriber and wait until it is ready or refused."""

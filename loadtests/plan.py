@@ -19,8 +19,8 @@ from monitor.contract.verdicts import UsageError
 #: More than one Python process sends on time on any machine we know.
 MAX_RATE = 50_000.0
 
-#: A schedule is one memory-mapped file of 17 bytes an event.
-MAX_EVENTS = 200_000_000
+#: A schedule is one memory-mapped file of 17 bytes an event, worked out in memory.
+MAX_EVENTS = 20_000_000
 
 #: How long one client may take to become ready, and deliveries may take after the window.
 CONNECT_S = 10.0
@@ -38,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
     target: Target
     clients: int
     rate: float
+    pipelines: int
     warmup_s: float
     window_s: float
     repeats: int
@@ -56,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
         return {
             "clients": self.clients,
             "rate_events_per_s": self.rate,
+            "pipelines": self.pipelines,
             "warmup_s": self.warmup_s,
             "window_s": self.window_s,
             "repeats": self.repeats,
@@ -89,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
             publish_token=tokens[1],
             clients=self.clients,
             rate=self.rate,
+            pipelines=self.pipelines,
             warmup_s=self.warmup_s,
             window_s=self.window_s,
             connect_s=CONNECT_S,
@@ -124,6 +127,7 @@ def make_plan(
         target=target,
         clients=scenario.clients if clients is None else clients,
         rate=scenario.rate if rate is None else rate,
+        pipelines=scenario.pipelines,
         warmup_s=scenario.warmup_s if warmup_s is None else warmup_s,
         window_s=scenario.window_s if window_s is None else window_s,
         repeats=scenario.repeats if repeats is None else repeats,

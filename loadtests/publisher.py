@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from loadtests.assignment import Assignment, load_assignment
+from loadtests.assignment import Assignment, load_assignment, load_schedule
 from loadtests.connection import Connection, Stage
 from loadtests.frames import identifier
 from loadtests.replay import load_trace
@@ -66,13 +68,20 @@ class Ready(msgspec.Struct, frozen=True):
 class Messages:
     """The publications of a trace, ready but for identifier and timestamp."""
 
-    def __init__(self, publish: Publish, run: str, events: Sequence[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        publish: Publish,
+        run: str,
+        events: Sequence[dict[str, Any]],
+        recorded: NDArray[np.int64],
+    ) -> None:
         self._run = run
+        self._recorded = recorded
         self._parts = [_split(publish, event) for event in events]
 
     def build(self, number: int) -> bytes:
         """Return publication `number`, stamped with the current time."""
-        before, between, after, identified_first = self._parts[number % len(self._parts)]
+        before, between, after, identified_first = self._parts[self._recorded[number]]
         name = identifier(self._run, number)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         first, second = (name, stamp) if identified_first else (stamp, name)
@@ -269,7 +278,8 @@ def main(arguments: Sequence[str]) -> None:
     _be_punctual(assignment.rate)
     timetable = Timetable(assignment.timetable)
     trace = load_trace(Path(assignment.trace))
-    messages = Messages(target.publish, assignment.run, trace.events)
+    recorded = load_schedule(assignment).recorded
+    messages = Messages(target.publish, assignment.run, trace.events, recorded)
     try:
         sock, connection = connect(assignment, target)
     except OSError as error:

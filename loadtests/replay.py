@@ -1,7 +1,7 @@
 """Reads a recorded trace and turns it into an open schedule at any rate.
 
-The recorded rhythm is kept: relative inter-arrival times stay as they were, scaled so that the
-mean rate is the one asked for, and the trace is looped as often as needed.
+The recorded rhythm is kept: within a pipeline, relative inter-arrival times stay as they were,
+scaled so that the mean rate is the one asked for, and the trace is looped as often as needed.
 """
 
 from pathlib import Path
@@ -28,6 +28,13 @@ class _Line(msgspec.Struct, frozen=True):
     event: dict[str, Any]
 
 
+class Schedule(msgspec.Struct, frozen=True):
+    """When each event is due (ns from the start, ascending) and which recorded event it is."""
+
+    offsets_ns: NDArray[np.int64]
+    recorded: NDArray[np.int64]
+
+
 class Trace(msgspec.Struct, frozen=True):
     """Recorded events, as a publisher may send them, and when each came (µs from the first)."""
 
@@ -35,20 +42,29 @@ class Trace(msgspec.Struct, frozen=True):
     at_us: tuple[int, ...]
     events: tuple[dict[str, Any], ...]
 
-    def offsets_ns(self, rate: float, count: int) -> NDArray[np.int64]:
-        """Return when each of `count` events is due, in ns from the start, at `rate` a second.
+    def schedule(self, rate: float, count: int, pipelines: int = 1) -> Schedule:
+        """Return the first `count` events at `rate` a second, all `pipelines` together.
 
-        One gap of mean length joins the end of the trace to its beginning.
+        Each pipeline replays the whole trace in a loop, at its share of the rate and shifted
+        against the others by an equal part of its loop, as if it had been running before. One
+        gap of mean length joins the end of a loop to its beginning.
         """
         length = len(self.at_us)
         at = np.array(self.at_us, dtype=np.float64)
         if at[-1] == 0:
             at = np.arange(length, dtype=np.float64)
         recorded = at[-1] * length / (length - 1) if length > 1 else 1.0
-        looped_ns = length / rate * 1e9
-        number = np.arange(count)
-        within = at[number % length] * (looped_ns / recorded)
-        return ((number // length) * looped_ns + within).astype(np.int64)
+        # Whole nanoseconds throughout, so that every loop is the one before, shifted.
+        loop_ns = round(length * pipelines / rate * 1e9)
+        within = (at * (loop_ns / recorded)).astype(np.int64)
+        number = np.arange(count // pipelines + 2 * length)
+        one = (number // length - 1) * loop_ns + within[number % length]
+        shifts = np.arange(pipelines)[:, None] * loop_ns // pipelines
+        due = (one + shifts).ravel()
+        which = np.tile(number % length, pipelines)
+        order = np.argsort(due, kind="stable")
+        order = order[due[order] >= 0][:count]
+        return Schedule(due[order], which[order])
 
 
 def load_trace(path: Path) -> Trace:

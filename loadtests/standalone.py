@@ -30,7 +30,7 @@ from monitor.contract.verdicts import ExitCode, RunVerdict, WsproofError
 
 _REFERENCE = Path(verdicts.__file__).parents[1] / "target.toml"
 
-#: Without --run-time the schedule is prepared this far; 17 bytes an event, on disk.
+#: Without --run-time the schedule is prepared this far.
 _LONGEST_S = 3600.0
 
 

@@ -24,6 +24,8 @@ class Scenario:
     clients: ClassVar[int]
     #: Events a second, on an open schedule.
     rate: ClassVar[float]
+    #: How many pipelines replay the trace side by side; together they make up the rate.
+    pipelines: ClassVar[int] = 1
     #: Delivered and not measured: connections, caches and interpreters get warm, in seconds.
     warmup_s: ClassVar[float] = 2.0
     #: The measured window, in seconds.

@@ -10,7 +10,12 @@ class Chapter(Scenario):
 
     A recorded run of a real pipeline is replayed at a tenth above the claimed rate, so that the
     claim is held with room. All limits of the target stay on.
+
+    One pipeline is bursts and pauses: it emits at twelve times its mean rate, then nothing for a
+    while. A service that is told 1,100 events in every second watches several at once: sixteen
+    replay the recording side by side, each keeping its own rhythm.
     """
 
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 1100.0
+    pipelines: ClassVar[int] = 16

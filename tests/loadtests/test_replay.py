@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -32,27 +33,39 @@ times = st.lists(st.integers(0, 50_000), min_size=1, max_size=40).map(
 )
 
 
-@given(times, st.floats(1, 5000))
-def test_every_loop_of_the_trace_takes_its_share_of_the_mean_rate(
-    at_us: list[int], rate: float
+@given(times, st.floats(1, 5000), st.integers(1, 5))
+def test_every_loop_holds_every_recorded_event_once_a_pipeline(
+    at_us: list[int], rate: float, pipelines: int
 ) -> None:
-    length = len(at_us)
-    offsets = trace(at_us).offsets_ns(rate, 3 * length)
-    assert offsets[0] == 0
-    assert (np.diff(offsets) >= 0).all()
-    looped = offsets.reshape(3, length)
-    assert np.allclose(looped[1] - looped[0], length / rate * 1e9, atol=2)
-    assert np.allclose(looped[2] - looped[1], length / rate * 1e9, atol=2)
+    loop = len(at_us) * pipelines
+    schedule = trace(at_us).schedule(rate, 3 * loop, pipelines)
+    assert schedule.offsets_ns[0] >= 0
+    assert (np.diff(schedule.offsets_ns) >= 0).all()
+    offsets = schedule.offsets_ns.reshape(3, loop)
+    for earlier, later in itertools.pairwise(offsets):
+        assert np.allclose(later - earlier, loop / rate * 1e9, atol=2)
+    for recorded in schedule.recorded.reshape(3, loop):
+        assert sorted(recorded.tolist()) == sorted(list(range(len(at_us))) * pipelines)
 
 
 def test_the_recorded_rhythm_is_kept() -> None:
-    offsets = trace([0, 100, 300, 600]).offsets_ns(1000, 4)
-    gaps = np.diff(offsets)
+    schedule = trace([0, 100, 300, 600]).schedule(1000, 4)
+    gaps = np.diff(schedule.offsets_ns)
     assert np.allclose(gaps / gaps[0], [1, 2, 3], rtol=1e-6)
+    assert schedule.recorded.tolist() == [0, 1, 2, 3]
+
+
+def test_pipelines_are_shifted_against_each_other_by_equal_parts_of_a_loop() -> None:
+    one = trace([0, 100, 300, 600]).schedule(250, 4).offsets_ns
+    both = trace([0, 100, 300, 600]).schedule(500, 16, pipelines=2).offsets_ns
+    loop_ns = int(4 / 250 * 1e9)
+    shifts = [loop * loop_ns // 2 for loop in range(-1, 4)]
+    expected = sorted(due + shift for shift in shifts for due in one if due + shift >= 0)
+    assert np.allclose(both[:12], expected[:12], atol=2)
 
 
 def test_a_trace_without_time_is_spread_evenly() -> None:
-    assert np.diff(trace([0, 0, 0]).offsets_ns(100, 6)).tolist() == [10_000_000] * 5
+    assert np.diff(trace([0, 0, 0]).schedule(100, 6).offsets_ns).tolist() == [10_000_000] * 5
 
 
 def test_what_a_server_adds_is_dropped(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""What must hold for the folder as a whole."""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import pytest
+
+import loadtests
+from loadtests.scenarios import Scenario, discover, find
+from monitor.contract.verdicts import UsageError
+
+ROOM = Path(loadtests.__file__).parent
+
+
+def test_no_file_shadows_a_module_locust_or_python_needs() -> None:
+    """Locust puts this folder first on sys.path."""
+    ours = {path.stem for path in ROOM.iterdir() if path.suffix in {".py", ""}} - {"__init__"}
+    installed = set(importlib.metadata.packages_distributions()) - {"loadtests"}
+    assert not ours & (set(sys.stdlib_module_names) | installed)
+
+
+def test_every_scenario_is_found_and_says_what_it_is() -> None:
+    scenarios = discover()
+    files = {path.stem for path in (ROOM / "scenarios").glob("*.py")} - {"__init__"}
+    assert set(scenarios) == files
+    for scenario in scenarios.values():
+        assert issubclass(scenario, Scenario)
+        assert scenario.title().endswith(".")
+        assert scenario.clients > 0
+        assert scenario.rate > 0
+
+
+def test_an_unknown_scenario_is_answered_with_the_closest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'chapter'"):
+        find("chaptre")
+
+
+def test_the_chapters_scenario_is_what_the_chapter_claims() -> None:
+    chapter = find("chapter")
+    assert (chapter.clients, chapter.rate, chapter.repeats) == (50, 1100, 5)
+    assert chapter.trace.is_file()

@@ -1,0 +1,173 @@
+import msgspec
+import pytest
+
+from loadtests.results import Admission, Part, Passage, RepeatResult
+from loadtests.validity import (
+    GENERATOR_CPU_PERCENT,
+    Calibration,
+    RunJudgement,
+    judge_run,
+)
+from monitor.contract.verdicts import RunVerdict
+
+replace = msgspec.structs.replace
+
+PASSAGE = Passage(
+    first=100,
+    scheduled=1000,
+    sent=1000,
+    dropped=0,
+    refused=0,
+    acknowledged=1000,
+    pushed_back=0,
+    late=0,
+    late_ours=0,
+    unsent_ours=0,
+    lag_p99_us=100.0,
+    lag_max_us=200.0,
+    intervals=(),
+)
+PART = Part(
+    offered=2,
+    admitted=2,
+    refused=0,
+    held=2,
+    expected=2000,
+    received=2000,
+    thinned=0,
+    lost=0,
+    duplicated=0,
+    reordered=0,
+    response={},
+    service={},
+    complete=b"\xff" * 125,
+    intervals={},
+    admissions=(Admission(1, "127.16.0.1", True, "101"),),
+    cpu_percent=30.0,
+    rss_bytes=0,
+)
+GOOD = RepeatResult(
+    repeat=1,
+    started_at_ns=0,
+    window_start_ns=0,
+    window_s=1.0,
+    interrupted=False,
+    part=PART,
+    passage=PASSAGE,
+    publisher_died=False,
+    publisher_fault="",
+    first_refusal="",
+    publisher_cpu_percent=10.0,
+)
+
+
+def judge(*results: RepeatResult, **conditions: object) -> RunJudgement:
+    usual: dict[str, object] = {
+        "calibration": Calibration(1000.0),
+        "bound_us": 5000.0,
+        "load_average": 0.5,
+        "cores": 2,
+        "interrupted": False,
+    }
+    return judge_run(results, **{**usual, **conditions})  # type: ignore[arg-type]
+
+
+def late(ours: int, theirs: int = 0) -> RepeatResult:
+    passage = replace(PASSAGE, late=ours + theirs, late_ours=ours, pushed_back=theirs)
+    return replace(GOOD, passage=passage)
+
+
+def busy(percent: float) -> RepeatResult:
+    return replace(GOOD, part=replace(PART, cpu_percent=percent))
+
+
+def test_a_generator_that_kept_its_promises_makes_a_valid_run() -> None:
+    judged = judge(GOOD, GOOD)
+    assert judged == RunJudgement(RunVerdict.VALID, (), ((RunVerdict.VALID, ()),) * 2)
+
+
+def test_one_late_send_in_a_hundred_is_allowed_and_one_more_is_not() -> None:
+    assert judge(late(10)).verdict is RunVerdict.VALID
+    judged = judge(late(11))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "11 of 1,000 events late" in judged.reasons[0]
+
+
+def test_what_the_target_pushed_back_is_not_the_generators_fault() -> None:
+    assert judge(late(0, theirs=900)).verdict is RunVerdict.VALID
+
+
+def test_events_the_generator_never_sent_count_as_late() -> None:
+    unsent = replace(GOOD, passage=replace(PASSAGE, sent=900, dropped=100, unsent_ours=100))
+    assert judge(unsent).verdict is RunVerdict.INVALID
+    lost = replace(unsent, publisher_fault="the target closed the transport")
+    assert judge(lost).verdict is RunVerdict.VALID
+
+
+def test_a_busy_generator_makes_the_run_invalid() -> None:
+    assert judge(busy(GENERATOR_CPU_PERCENT - 0.1)).verdict is RunVerdict.VALID
+    judged = judge(busy(GENERATOR_CPU_PERCENT))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "80 % of a core" in judged.reasons[0]
+
+
+def test_the_null_server_may_take_a_fifth_of_the_bound() -> None:
+    assert judge(GOOD, calibration=Calibration(1000.0)).verdict is RunVerdict.VALID
+    judged = judge(GOOD, calibration=Calibration(1001.0))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "null server" in judged.reasons[0]
+
+
+@pytest.mark.parametrize("amiss", [late(30), busy(90.0)])
+def test_one_bad_repeat_that_the_others_outweigh_makes_the_run_suspect(
+    amiss: RepeatResult,
+) -> None:
+    judged = judge(*[GOOD] * 4, replace(amiss, repeat=5))
+    assert judged.verdict is RunVerdict.SUSPECT
+    assert judged.reasons[0].startswith("repeat 5 alone: ")
+    assert [verdict for verdict, _ in judged.repeats] == [RunVerdict.VALID] * 4 + [
+        RunVerdict.INVALID
+    ]
+
+
+@pytest.mark.parametrize("change", [{"load_average": 2.1}, {"calibration": None}])
+def test_doubtful_conditions_make_the_run_suspect(change: dict[str, object]) -> None:
+    assert judge(GOOD, **change).verdict is RunVerdict.SUSPECT
+
+
+def test_loss_refusal_and_a_dead_target_are_figures_and_no_fault_of_the_run() -> None:
+    part = replace(PART, held=0, refused=1, received=10, lost=1990)
+    dead = replace(GOOD, part=part, publisher_fault="1006")
+    assert judge(dead).verdict is RunVerdict.VALID
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"publisher_died": True}, "publisher died"),
+        ({"interrupted": True}, "interrupted"),
+        ({"faults": ("the load client failed",)}, "load client failed"),
+    ],
+)
+def test_no_pooling_mends_a_broken_repeat(change: dict[str, object], said: str) -> None:
+    judged = judge(*[GOOD] * 9, replace(GOOD, **change))
+    assert judged.verdict is RunVerdict.INVALID
+    assert said in judged.reasons[0]
+
+
+def test_a_target_that_answers_nobody_was_never_reachable_and_one_that_refuses_was() -> None:
+    def answered(answer: str) -> RepeatResult:
+        admission = Admission(1, "127.16.0.1", False, answer)
+        part = replace(PART, admitted=0, refused=2, admissions=(admission,))
+        return replace(GOOD, part=part, window_s=0.0)
+
+    judged = judge(answered("Connection refused"))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "never reachable: Connection refused" in judged.reasons[0]
+    assert judge(answered("429 Too Many Requests")).verdict is RunVerdict.VALID
+
+
+def test_an_interruption_before_any_repeat_is_invalid_too() -> None:
+    judged = judge(interrupted=True)
+    assert judged.verdict is RunVerdict.INVALID
+    assert "interrupted" in judged.reasons[0]
