@@ -137,8 +137,8 @@ def run_locust(
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        os.close(reading)
         _end(process, ask=not ended)
+        os.close(reading)  # not before: Locust takes a closed pipe for our death
     if not assignment.part.exists():
         if interrupted:
             raise KeyboardInterrupt

@@ -140,8 +140,14 @@ class Entrance:
                 self._environment.web_ui.stop()
 
     def _tell(self, progress: Progress) -> None:
-        if self._options.progress_fd >= 0:
+        if self._options.progress_fd < 0:
+            return
+        try:
             os.write(self._options.progress_fd, msgspec.json.encode(progress) + b"\n")
+        except BrokenPipeError:
+            # Whoever started us is gone: nobody waits for the rest.
+            if self._conductor is not None:
+                self._conductor.cut(interrupted=True)
 
 
 def _save(result: RepeatResult, path: Path) -> None:

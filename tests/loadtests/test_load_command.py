@@ -1,0 +1,238 @@
+"""`wsproof load` and bare Locust as people start them: exit codes, evidence, nothing left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from monitor.contract.evidence import ADMISSIONS, RESOURCES, TIMELINE, Run, list_runs, load_run
+from monitor.contract.verdicts import RunVerdict
+from tests.loadtests.conftest import DELAY_PROXY, NULL_SERVER
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
+WSPROOF = [sys.executable, "-m", "scripts.wsproof", "load"]
+SMALL = ["--clients", "4", "--rate", "200", "--warmup", "0.3", "--duration", "1.5"]
+
+CLAIM = """
+format = 1
+[[claim]]
+id = "latency"
+label = "Average latency"
+claimed = "<20 ms"
+sentence = "An event reaches a client in less than 20 ms."
+scenario = "chapter"
+metric = "response_mean_us"
+comparison = "<"
+bound = 20000
+unit = "us"
+requires = ["target_deaths == 0", "deliveries_lost == 0"]
+"""
+
+Profile = Callable[..., Path]
+
+
+class Folders:
+    """Where a command of this test may leave something, and what it left."""
+
+    def __init__(self, root: Path) -> None:
+        self.runs = root / "runs"
+        self.temporary = root / "tmp"
+        self.temporary.mkdir()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "TMPDIR": str(self.temporary)}
+
+    def run(self) -> Run:
+        (path,) = list_runs(self.runs)
+        return load_run(path)
+
+    def assert_nothing_left(self) -> None:
+        assert list(self.temporary.iterdir()) == []
+        if self.runs.exists():
+            assert not [path for path in self.runs.iterdir() if path.name.startswith(".")]
+        processes = psutil.process_iter(["cmdline"])
+        commands = [" ".join(process.info["cmdline"] or ()) for process in processes]
+        assert not [command for command in commands if str(self.temporary) in command]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(tmp_path)
+
+
+def load(
+    folders: Folders, profile: Path, trace: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    command = [*WSPROOF, "chapter", "--target", str(profile), "--runs", str(folders.runs)]
+    return subprocess.run(
+        [*command, "--trace", str(trace), *SMALL, *arguments],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_a_target_made_20_ms_slow_makes_the_latency_claim_false(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    slow = profile([*DELAY_PROXY, "0.02"], claims=CLAIM)
+    done = load(folders, slow, trace, "--repeats", "2", "--json")
+    outcome = json.loads(done.stdout)
+    assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]
+    assert outcome["metrics"]["response_mean_us"] > 20_000
+    assert done.returncode == outcome["exit_code"] == 1
+    assert Path(outcome["report"]).is_file()
+    run = folders.run()
+    assert len(run.record.repeats) == 2
+    assert len(list(run.rows(TIMELINE))) == 4
+    assert {row[0] for row in run.rows(ADMISSIONS)} == {1, 2}
+    assert {row[2] for row in run.rows(RESOURCES)} == {"target", "generator", "publisher"}
+    addresses = [row[2] for row in run.rows(ADMISSIONS)]
+    assert set(addresses[:4]).isdisjoint(addresses[4:])
+    assert {histogram.repeat for histogram in run.histograms()} == {0, 1, 2}
+    folders.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interruption_in_the_middle_keeps_what_there_is(
+    profile: Profile, trace: Path, folders: Folders, number: signal.Signals
+) -> None:
+    target = profile(NULL_SERVER, claims=CLAIM)
+    command = [*WSPROOF, "chapter", "--target", str(target), "--runs", str(folders.runs)]
+    command += ["--trace", str(trace), *SMALL, "--duration", "30"]
+    with subprocess.Popen(
+        command,
+        env=folders.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "repeat 1 of 5: measuring" not in (line := process.stderr.readline()):
+            assert line
+        time.sleep(0.5)  # into the window: its progress is not printed line by line
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "interrupted" in said
+    record = folders.run().record
+    assert record.verdict is RunVerdict.INVALID
+    assert record.metrics["deliveries_expected"].value > 0
+    folders.assert_nothing_left()
+
+
+def test_a_target_killed_in_the_middle_is_a_figure_and_the_claim_false(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    # The bound is of no matter here; a wide one keeps the run VALID on a noisy machine.
+    target = profile(NULL_SERVER, claims=CLAIM.replace("20000", "200000"))
+    command = [*WSPROOF, "chapter", "--target", str(target), "--runs", str(folders.runs)]
+    command += ["--trace", str(trace), *SMALL, "--json"]
+    with subprocess.Popen(
+        command,
+        env=folders.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "repeat 1 of 5: measuring" not in (line := process.stderr.readline()):
+            assert line
+        children = psutil.Process(process.pid).children()
+        (server,) = [child for child in children if "loadtests.nullserver" in child.cmdline()]
+        server.kill()
+        said, _ = process.communicate(timeout=60)
+    outcome = json.loads(said)
+    assert outcome["metrics"]["target_deaths"] == 1
+    assert outcome["metrics"]["deliveries_lost"] > 0
+    assert outcome["metrics"]["clients_held"] == 0
+    assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]
+    assert process.returncode == 1
+    folders.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--clients", "0"], 2, "--clients 0: expected 1 or more"),
+        (["--rate", "-5"], 2, "--rate -5: expected"),
+        (["--rate", "1000000"], 2, "cannot be reached"),
+        (["--trace", "none.jsonl"], 2, "trace none.jsonl: cannot be read"),
+        (["--runs", "/proc/none"], 2, "runs folder /proc/none: cannot be written"),
+    ],
+)
+def test_wrong_input_gets_one_message_and_leaves_nothing(
+    profile: Profile,
+    trace: Path,
+    folders: Folders,
+    arguments: list[str],
+    code: int,
+    said: str,
+) -> None:
+    done = load(folders, profile(NULL_SERVER), trace, *arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    folders.assert_nothing_left()
+
+
+def test_a_target_that_is_not_there_gives_no_verdict(
+    tmp_path: Path, trace: Path, folders: Folders
+) -> None:
+    absent = tmp_path / "absent.toml"
+    absent.write_text(
+        'name = "nobody"\nurl = "ws://127.0.0.1:9/"\n[publish]\nmessage = "{event}"\n'
+    )
+    done = load(folders, absent, trace)
+    assert done.returncode == 3
+    assert "not reachable: Connection refused" in done.stderr
+    assert list_runs(folders.runs) == []
+    folders.assert_nothing_left()
+
+
+def test_a_host_that_is_not_loopback_is_refused(
+    tmp_path: Path, trace: Path, folders: Folders
+) -> None:
+    foreign = tmp_path / "foreign.toml"
+    foreign.write_text(
+        'name = "elsewhere"\nurl = "ws://192.0.2.1/"\n[publish]\nmessage = "{event}"\n'
+    )
+    done = load(folders, foreign, trace)
+    assert done.returncode == 5
+    assert "--i-am-allowed-to-test 192.0.2.1" in done.stderr
+    folders.assert_nothing_left()
+
+
+def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
+    options += ["--trace", str(trace), "--rate", "500", "--warmup", "0.5"]
+    done = subprocess.run(
+        [*locust, "-u", "20", "-t", "3s", *options],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    record = folders.run().record
+    assert record.verdict is RunVerdict.SUSPECT
+    assert record.metrics["clients_held"].value == 20
+    assert record.metrics["deliveries_lost"].value == 0
+    assert record.metrics["deliveries_received"].value > 0
+    assert "delivery" in done.stdout + done.stderr
+    folders.assert_nothing_left()
