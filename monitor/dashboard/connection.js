@@ -1,0 +1,403 @@
+// One connection to the monitor, kept up: sign-in, resumption, waiting, and knowing why.
+//
+// Touches no document and starts nothing by itself: socket, probe, clock, timer and randomness are
+// passed in as `env`; what comes of it is told to a `listener`. Times are milliseconds.
+
+export const FIRST_DELAY_MS = 1_000;
+export const LONGEST_DELAY_MS = 30_000;
+/** An authentication that lasted this long is stable: the next delay is the first one again. */
+export const STABLE_AFTER_MS = 10_000;
+/** How long the monitor has to answer a handshake, a message or a ping. */
+export const ANSWER_MS = 10_000;
+/** Events of the past a newly opened page asks for, so that log and timeline do not begin empty. */
+export const HISTORY_EVENTS = 2_000;
+
+/** Put on top of a wait the monitor asks for: clocks and timers round differently. */
+const ROUNDING_MS = 50;
+/** Returning to a tab asks the connection whether it is alive if nothing was heard for so long. */
+const QUIET_MS = 5_000;
+
+/** Close reasons of the monitor that say more than that a token is not accepted. */
+const REJECTIONS = { "token expired": "expired", "token no longer valid": "revoked" };
+const UNAUTHORIZED = 4401;
+const FORBIDDEN = 4403;
+const LIMITED = 4429;
+const RESTARTING = new Set([1001, 1012]);
+const WAITING = new Set(["waiting", "restarting"]);
+
+/** The delay after so many failures: 1 s doubling to 30 s, drawn from the upper half of itself. */
+export function backoffDelay(failures, random) {
+  const delay = Math.min(FIRST_DELAY_MS * 2 ** Math.min(failures, 10), LONGEST_DELAY_MS);
+  return delay / 2 + (random() * delay) / 2;
+}
+
+/**
+ * The state machine. `status.kind` is one of: signed_out, connecting, recovering {received,
+ * expected}, live, waiting {until, why}, restarting {until}, limited {until, why},
+ * rejected {why}.
+ *
+ * env: open() → WebSocket; probe() → Promise of {status, retryAfter} or null; now(); random();
+ *   after(ms, callback) → cancel.
+ * listener: status(), event(event, live), snapshot(states), gap(gap), reset().
+ */
+export class Connection {
+  #env;
+  #listener;
+  #token = null;
+  #socket = null;
+  #cancel = () => {};
+  #failures = 0;
+  #attemptedAt = 0;
+  #authenticatedAt = null;
+  #heardAt = 0;
+  #pingedAt = null;
+  #idle = 300_000;
+  #asked = null; // what the next fence answers: first, history, resume; null: nothing was asked
+  #answerable = false; // whether a message of ours other than a ping waits for its answer
+  #retryAfter = null;
+  #position = null;
+  #excused = 0; // holes in the offsets up to here were announced
+  #states = [];
+  #history = null;
+  #target = 0;
+
+  constructor(env, listener) {
+    this.#env = env;
+    this.#listener = listener;
+    this.status = { kind: "signed_out" };
+    /** When what is shown stopped being current; null while it is, or before it ever was. */
+    this.staleSince = null;
+    this.everLive = false;
+    this.doubled = 0;
+  }
+
+  /** Connect with a token, at once; a wait a limit demands is not cut short. */
+  signIn(token) {
+    this.#token = token;
+    if (this.status.kind === "limited") return;
+    this.#release();
+    this.#failures = 0;
+    this.#connect();
+  }
+
+  /** Forget the token and the position. */
+  signOut() {
+    this.#token = null;
+    this.#position = null;
+    this.#history = null;
+    this.#excused = 0;
+    this.#release();
+    this.staleSince = null;
+    this.everLive = false;
+    this.#set({ kind: "signed_out" });
+  }
+
+  /** Connect now instead of waiting further. */
+  retryNow() {
+    if (WAITING.has(this.status.kind)) this.#connect();
+  }
+
+  /** The device is back on a network, or the tab is looked at again. */
+  wake() {
+    const now = this.#env.now();
+    if (this.status.kind === "waiting" && now - this.#attemptedAt >= FIRST_DELAY_MS) {
+      this.#connect();
+    } else if (now - this.#heardAt >= QUIET_MS) {
+      this.check();
+    }
+  }
+
+  /** Ask whether the connection still works; without an answer it is given up. */
+  check() {
+    if (this.#authenticatedAt === null || this.#answerable || this.#pingedAt !== null) return;
+    this.#pingedAt = this.#env.now();
+    this.#send({ type: "ping" });
+    this.#arm(ANSWER_MS, () => this.#unanswered());
+  }
+
+  #connect() {
+    this.#release();
+    this.#attemptedAt = this.#env.now();
+    this.#retryAfter = null;
+    this.#states = [];
+    this.#set({ kind: "connecting" });
+    const socket = this.#env.open();
+    let opened = false;
+    this.#socket = socket;
+    socket.onopen = () => {
+      opened = true;
+      if (this.#socket === socket) this.#request({ type: "auth", token: this.#token });
+    };
+    socket.onmessage = ({ data }) => {
+      if (this.#socket === socket) this.#received(data);
+    };
+    socket.onclose = ({ code, reason }) => {
+      if (this.#socket === socket) this.#closed(code, reason, opened);
+    };
+    this.#expectAnswer();
+  }
+
+  #received(text) {
+    this.#heardAt = this.#env.now();
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      this.#giveUp("the monitor sent something that is no JSON");
+      return;
+    }
+    switch (message.type) {
+      case "auth_ok":
+        this.#authenticated(message);
+        break;
+      case "subscribed":
+        this.#fenced(message);
+        break;
+      case "gap":
+        this.#skipped(message);
+        break;
+      case "pong":
+        this.#pingedAt = null;
+        this.#keepAlive();
+        break;
+      case "error":
+        this.#refused(message);
+        break;
+      case "server_shutdown":
+        this.#retryAfter = message.retry_after * 1_000;
+        break;
+      default:
+        if (message.snapshot) this.#states.push(message);
+        else if (Number.isSafeInteger(message.offset)) this.#take(message);
+    }
+  }
+
+  #authenticated({ scope, idle_timeout }) {
+    this.#authenticatedAt = this.#env.now();
+    this.#idle = idle_timeout * 1_000;
+    if (!scope.includes("subscribe")) {
+      this.#reject("scope");
+      return;
+    }
+    this.#subscribe(this.#position ? "resume" : "first");
+  }
+
+  #subscribe(asked) {
+    this.#asked = asked;
+    this.#request({ type: "subscribe", since: this.#position ?? undefined });
+  }
+
+  /** The fence: what came before belongs to the old cursor, what follows to the new. */
+  #fenced({ epoch, offset, recovered, count }) {
+    const asked = this.#asked;
+    const states = this.#states;
+    this.#asked = null;
+    this.#answerable = false;
+    this.#states = [];
+    if (asked === "first" && offset > 0) {
+      // The past is asked for before anything is shown, so that states never run backwards.
+      this.#history = { until: offset, states };
+      this.#position = { epoch, offset: Math.max(0, offset - HISTORY_EVENTS) };
+      this.#subscribe("history");
+      return;
+    }
+    this.#keepAlive();
+    if (recovered) {
+      this.#target = offset + count;
+      this.#set({ kind: "recovering", received: 0, expected: count });
+      this.#settle();
+      return;
+    }
+    if (asked === "resume") this.#tellLoss(epoch, offset);
+    this.#position = { epoch, offset };
+    this.#excused = 0;
+    this.#history = null;
+    this.#target = offset;
+    this.#listener.snapshot(states);
+    this.#settle();
+  }
+
+  #tellLoss(epoch, offset) {
+    const last = this.#position.offset;
+    if (epoch !== this.#position.epoch || offset < last) {
+      this.#listener.reset();
+      this.#listener.gap({ reason: "new_log", omitted: null });
+    } else if (offset > last) {
+      const omitted = offset - last;
+      this.#listener.gap({ from: last + 1, to: offset, omitted, reason: "expired" });
+    }
+  }
+
+  #skipped(gap) {
+    if (this.#asked) return;
+    this.#listener.gap(gap);
+    this.#excused = Math.max(this.#excused, gap.to);
+    if (gap.reason === "expired") this.#position.offset = gap.to; // state and fence follow
+    else if (this.status.kind === "recovering") this.#settle();
+  }
+
+  /** Take one event: once, in order, and with every hole accounted for. */
+  #take(event) {
+    if (this.#asked || !this.#position) return; // of a cursor that is being replaced
+    const { offset } = event;
+    const next = this.#position.offset + 1;
+    if (offset < next) {
+      this.doubled += 1;
+      return;
+    }
+    const from = Math.max(next, this.#excused + 1);
+    if (offset > from) {
+      this.#listener.gap({ from, to: offset - 1, omitted: offset - from, reason: "unexplained" });
+    }
+    this.#endHistory(offset - 1);
+    this.#position.offset = offset;
+    this.#listener.event(event, this.status.kind === "live");
+    if (this.status.kind === "recovering") {
+      this.status.received += 1;
+      this.#settle();
+    }
+  }
+
+  /** The past up to an offset is there: states held back since then are put over it. */
+  #endHistory(offset) {
+    if (this.#history === null || offset < this.#history.until) return;
+    const { states } = this.#history;
+    this.#history = null;
+    this.#listener.snapshot(states);
+  }
+
+  /** Go live once everything that was there at the fence has come. */
+  #settle() {
+    const { offset } = this.#position;
+    this.#endHistory(offset);
+    if (Math.max(offset, Math.min(this.#excused, this.#target)) < this.#target) return;
+    this.staleSince = null;
+    this.everLive = true;
+    this.#set({ kind: "live" });
+  }
+
+  #refused({ code, message, retry_after }) {
+    if (retry_after !== undefined) this.#retryAfter = retry_after * 1_000;
+    if (code === "rate_limited" && this.#authenticatedAt !== null && !this.#answerable) {
+      this.#pingedAt = null; // a refused ping is an answer too: the connection works
+      this.#arm(Math.max(this.#retryAfter ?? 0, this.#idle / 3), () => this.#keepAlive());
+    } else if (code === "rate_limited") {
+      this.#lose();
+      this.#wait("limited", message);
+    } else if (code === "forbidden") {
+      this.#reject("scope");
+    }
+    // Any other refusal is followed by the close that says what it means.
+  }
+
+  #closed(code, reason, opened) {
+    this.#lose();
+    if (code === UNAUTHORIZED || code === FORBIDDEN) {
+      this.#reject(REJECTIONS[reason] ?? "refused");
+    } else if (code === LIMITED) {
+      this.#wait("limited", reason);
+    } else if (RESTARTING.has(code)) {
+      this.#wait("restarting", reason);
+    } else {
+      const broke = reason || "the connection broke off";
+      this.#wait("waiting", opened ? broke : "the monitor does not answer");
+      if (!opened) this.#findOut();
+    }
+  }
+
+  /** Browsers hide why a handshake failed; a page that costs no request may tell. */
+  async #findOut() {
+    const { status } = this;
+    const answer = await this.#env.probe();
+    if (this.status !== status || answer === null) return;
+    if (answer.status === 429) {
+      this.#retryAfter = answer.retryAfter * 1_000;
+      this.#wait("limited", "too many connections from this address");
+    } else {
+      const why = answer.status === 503 ? "is shutting down or full" : "refused the connection";
+      this.#set({ ...status, why: `the monitor ${why}` });
+    }
+  }
+
+  #unanswered() {
+    if (this.#heardAt > this.#pingedAt) {
+      this.#pingedAt = null; // busy, not gone: the answer waits behind what is coming in
+      this.#keepAlive();
+      return;
+    }
+    this.staleSince ??= this.#heardAt; // nothing is known of the time since
+    this.#giveUp("the monitor stopped answering");
+  }
+
+  /** Ping once nothing was heard for a third of the time after which the monitor would close. */
+  #keepAlive() {
+    const left = this.#heardAt + this.#idle / 3 - this.#env.now();
+    if (left > 0) this.#arm(left, () => this.#keepAlive());
+    else this.check();
+  }
+
+  #giveUp(why) {
+    this.#lose();
+    this.#wait("waiting", why);
+  }
+
+  #reject(why) {
+    this.#lose();
+    this.#token = null;
+    this.#set({ kind: "rejected", why });
+  }
+
+  #wait(kind, why) {
+    const asked = this.#retryAfter === null ? 0 : this.#retryAfter + ROUNDING_MS;
+    const delay = Math.max(backoffDelay(this.#failures, this.#env.random), asked);
+    this.#failures += 1;
+    this.#set({ kind, why, until: this.#env.now() + delay });
+    this.#arm(delay, () => this.#connect());
+  }
+
+  /** Let go of the socket; from now on what is shown is of the past. */
+  #lose() {
+    const now = this.#env.now();
+    if (this.#authenticatedAt !== null && now - this.#authenticatedAt >= STABLE_AFTER_MS) {
+      this.#failures = 0;
+    }
+    if (this.everLive) this.staleSince ??= now;
+    this.#release();
+  }
+
+  #release() {
+    this.#cancel();
+    this.#authenticatedAt = null;
+    this.#pingedAt = null;
+    this.#asked = null;
+    this.#answerable = false;
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
+  #request(message) {
+    this.#answerable = true;
+    this.#send(message);
+    this.#expectAnswer();
+  }
+
+  #expectAnswer() {
+    this.#arm(ANSWER_MS, () => this.#giveUp("the monitor did not answer in time"));
+  }
+
+  #send(message) {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  /** Set the one timer; whatever it was set for before is off. */
+  #arm(ms, callback) {
+    this.#cancel();
+    this.#cancel = this.#env.after(ms, callback);
+  }
+
+  #set(status) {
+    this.status = status;
+    this.#listener.status();
+  }
+}

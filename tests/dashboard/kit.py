@@ -1,0 +1,143 @@
+"""The dashboard in a browser, as a test uses it; and a publisher of any event."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import expect
+from websockets.sync.client import connect
+
+from tests.running import RunningMonitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, WebSocket
+
+#: What Chromium itself says in the console when the monitor is away or refuses; no fault of ours.
+_NETWORK_WORDS = re.compile(r"WebSocket connection to|Failed to load resource: net::ERR_")
+
+_REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (violation) =>
+  console.error(`CSP: ${violation.violatedDirective} ${violation.blockedURI}`));
+"""
+
+_BATCH = 400
+
+
+class Dashboard:
+    """One tab with the dashboard of `monitor`. `link` is what follows the address."""
+
+    def __init__(
+        self, browser: "Browser", monitor: RunningMonitor, link: str = "", **options: Any
+    ) -> None:
+        self.misconduct: list[str] = []
+        self.requests: list[str] = []
+        self.sockets: list[str] = []
+        self.sent: list[str] = []
+        self.monitor = monitor
+        self._may_fail = False
+        clock = options.pop("clock", False)
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.context.add_init_script(_REPORT_VIOLATIONS)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.misconduct.append(f"uncaught: {error}"))
+        self.page.on("request", lambda request: self._asked(request.url))
+        self.page.on("websocket", self._connected)
+        if clock:
+            self.page.clock.install()
+        self.page.goto(f"{monitor.http}/{link}")
+
+    def close(self) -> None:
+        self.context.close()
+
+    def expect_network_errors(self) -> None:
+        """From now on the monitor may be away: the browser's own words about that are fine."""
+        self._may_fail = True
+
+    def wait(self, state: str) -> None:
+        """Wait until the connection is in this state."""
+        self.page.locator(f'body[data-connection="{state}"]').wait_for()
+
+    def wait_text(self, selector: str, text: str | re.Pattern[str]) -> None:
+        """Wait until the element contains the text."""
+        self.page.locator(selector).filter(has_text=text).first.wait_for(state="attached")
+
+    def wait_count(self, selector: str, count: int) -> None:
+        """Wait until so many elements match."""
+        expect(self.page.locator(selector)).to_have_count(count)
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def sign_in(self, token: str) -> None:
+        """Sign in as a person does."""
+        self.page.get_by_role("textbox", name="Token").fill(token)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def download(self) -> list[dict[str, Any]]:
+        """Return the events the page lets one download, oldest first."""
+        with self.page.expect_download() as downloading:
+            self.page.get_by_role("button", name="Download").click()
+        lines = downloading.value.path().read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many events the page says it received, and missed."""
+        found = re.search(r"([\d,]+) events received.* ([\d,]+) missed", self.text("#counts"))
+        assert found, self.text("#counts")
+        return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
+
+    def _said(self, message: Any) -> None:
+        if message.type in {"error", "warning"} and not (
+            self._may_fail and _NETWORK_WORDS.search(message.text)
+        ):
+            self.misconduct.append(f"console: {message.text}")
+
+    def _asked(self, url: str) -> None:
+        self.requests.append(url)
+        if not url.startswith((self.monitor.http, f"blob:{self.monitor.http}")):
+            self.misconduct.append(f"request elsewhere: {url}")
+
+    def _connected(self, socket: "WebSocket") -> None:
+        self.sockets.append(socket.url)
+        socket.on("framesent", lambda frame: self.sent.append(str(frame)))
+        if not socket.url.startswith(self.monitor.url):
+            self.misconduct.append(f"socket elsewhere: {socket.url}")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def start(phase: str, **fields: object) -> dict[str, object]:
+    return {"type": "phase_start", "timestamp": now(), "phase": phase, **fields}
+
+
+def progress(phase: str, percent: float, **fields: object) -> dict[str, object]:
+    kind = {"type": "phase_progress", "timestamp": now(), "phase": phase}
+    return {**kind, "progress": percent, **fields}
+
+
+def complete(phase: str, **fields: object) -> dict[str, object]:
+    return {"type": "phase_complete", "timestamp": now(), "phase": phase, **fields}
+
+
+def failed(phase: str, error: str, **fields: object) -> dict[str, object]:
+    kind = {"type": "phase_failed", "timestamp": now(), "phase": phase}
+    return {**kind, "error": error, **fields}
+
+
+def publish(monitor: RunningMonitor, *events: dict[str, object]) -> list[int]:
+    """Publish events in order; return their offsets once they are stored."""
+    headers = {"Authorization": f"Bearer {monitor.token('publish', subject='source')}"}
+    offsets: list[int] = []
+    with connect(monitor.url, additional_headers=headers, proxy=None) as socket:
+        assert json.loads(socket.recv())["type"] == "auth_ok"
+        for at in range(0, len(events), _BATCH):
+            socket.send(json.dumps({"type": "publish", "events": events[at : at + _BATCH]}))
+            answer = json.loads(socket.recv())
+            assert answer["type"] == "ack", answer
+            offsets += answer["offsets"]
+    return offsets

@@ -1,0 +1,121 @@
+"""Signing in, by each way; and what a person is told when it does not work."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.dashboard.kit import Dashboard, publish, start
+from tests.running import RunningMonitor
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., RunningMonitor]
+Open = Callable[..., Dashboard]
+
+
+def test_a_typed_token_signs_in_and_goes_out_as_the_first_message(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor)
+    dashboard.wait("signed_out")
+    assert "wsproof token issue --subject you --scope subscribe" in dashboard.text("#sign-in")
+    token = monitor.token()
+    dashboard.sign_in(f"  {token}\n")
+    dashboard.wait("live")
+    assert json.loads(dashboard.sent[0]) == {"type": "auth", "token": token}
+    assert dashboard.sockets == [f"{monitor.url}?stream=off"]
+    assert token not in dashboard.page.content()
+
+
+@pytest.mark.parametrize("link", ["?token={}", "#token={}", "?view=all&token={}#x"])
+def test_a_link_with_a_token_signs_in_and_leaves_the_address_and_history(
+    start_monitor: Start, open_page: Open, link: str
+) -> None:
+    monitor = start_monitor()
+    token = monitor.token()
+    dashboard = open_page(monitor, link.format(token))
+    dashboard.wait("live")
+    assert "token" not in dashboard.page.url
+    history = "JSON.stringify([history.length, history.state, location.href, document.referrer])"
+    assert token not in dashboard.page.evaluate(history)
+    # The address goes before any other file of the page is asked for by the script.
+    assert [url for url in dashboard.requests if token in url] == dashboard.requests[:1] * (
+        link.startswith("?")
+    )
+    dashboard.page.go_back()
+    assert token not in dashboard.page.url
+
+
+def test_a_link_opened_in_the_same_tab_signs_in_too(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor)
+    dashboard.wait("signed_out")
+    dashboard.page.goto(f"{monitor.http}/#token={monitor.token()}")
+    dashboard.wait("live")
+    assert dashboard.page.url == f"{monitor.http}/"
+
+
+def test_the_token_lives_as_long_as_the_tab(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait("live")
+    dashboard.page.reload()
+    dashboard.wait("live")
+    another = dashboard.context.new_page()
+    another.goto(f"{monitor.http}/")
+    another.locator('body[data-connection="signed_out"]').wait_for()
+
+
+def test_signing_out_forgets_the_token_and_what_was_shown(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    publish(monitor, start("secret-phase"))
+    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait_text(".phase h3", "secret-phase")
+    dashboard.page.get_by_role("button", name="Sign out").click()
+    dashboard.wait("signed_out")
+    assert "secret-phase" not in dashboard.page.locator("main").inner_text()
+    dashboard.page.reload()
+    dashboard.wait("signed_out")
+    assert dashboard.page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_refused_token_is_not_tried_again_and_the_page_says_how_to_get_one(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, clock=True)
+    dashboard.sign_in("not.a.token")
+    dashboard.wait("rejected")
+    assert "does not accept this token" in dashboard.text("#sign-in-why")
+    assert "wsproof token issue" in dashboard.text("#sign-in")
+    dashboard.page.clock.run_for(60_000)
+    assert len(dashboard.sockets) == 1
+    dashboard.sign_in(monitor.token())
+    dashboard.wait("live")
+
+
+def test_a_token_that_may_only_publish_is_told_apart(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, f"#token={monitor.token('publish')}")
+    dashboard.wait("rejected")
+    assert "needs the scope “subscribe”" in dashboard.text("#sign-in-why")
+
+
+def test_a_token_of_both_scopes_watches_as_well(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, f"#token={monitor.token('publish,subscribe')}")
+    dashboard.wait("live")
+    publish(monitor, start("shown"))
+    dashboard.wait_text(".phase h3", "shown")
+
+
+def test_one_load_costs_few_requests(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait("live")
+    asked = {url for url in dashboard.requests if "icon" not in url}
+    assert len(asked) <= 6, asked
