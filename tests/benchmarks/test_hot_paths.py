@@ -26,7 +26,7 @@ class Sink:
         pass
 
     def expire(self, now):
-        raise AssertionError
+        raise AssertionError(now)
 
 
 @pytest.mark.parametrize("events", [1, 100])
