@@ -1,5 +1,6 @@
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
@@ -133,3 +134,21 @@ def test_between_messages_only_when_nothing_is_open() -> None:
     assert walker.between_messages
     walker.feed(frame(Opcode.TEXT, b"a", fin=False))
     assert not walker.between_messages
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"),
+    [
+        (b"\xc1\x00", "reserved bit"),
+        (b"\x83\x00", "reserved opcode"),
+        (b"\x80\x00", "continuation of nothing"),
+        (b"\x09\x00", "control frame"),
+        (b"\x89\x7e\x00\x7e" + bytes(126), "control frame"),
+        (b"\x81\x80\x00\x00\x00\x00", "masked"),
+        (b"\x01\x00\x81\x00", "inside a fragmented one"),
+    ],
+)
+def test_every_breach_of_the_protocol_is_named(stream: bytes, said: str) -> None:
+    fault = walk([stream])[3]
+    assert fault is not None
+    assert said in fault
