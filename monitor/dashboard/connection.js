@@ -12,8 +12,11 @@ export const ANSWER_MS = 10_000;
 /** Events of the past a newly opened page asks for, so that log and timeline do not begin empty. */
 export const HISTORY_EVENTS = 2_000;
 
-/** Put on top of a wait the monitor asks for: clocks and timers round differently. */
-const ROUNDING_MS = 50;
+/**
+ * Put on top of a wait the monitor asks for: clocks and timers round differently; and where one
+ * request will be admitted again, signing in still takes three or four.
+ */
+const MARGIN_MS = { limited: 1_000, restarting: 50, waiting: 50 };
 /** Returning to a tab asks the connection whether it is alive if nothing was heard for so long. */
 const QUIET_MS = 5_000;
 
@@ -348,7 +351,7 @@ export class Connection {
   }
 
   #wait(kind, why) {
-    const asked = this.#retryAfter === null ? 0 : this.#retryAfter + ROUNDING_MS;
+    const asked = this.#retryAfter === null ? 0 : this.#retryAfter + MARGIN_MS[kind];
     const delay = Math.max(backoffDelay(this.#failures, this.#env.random), asked);
     this.#failures += 1;
     this.#set({ kind, why, until: this.#env.now() + delay });

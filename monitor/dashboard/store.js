@@ -236,7 +236,7 @@ export function formatPercent(progress) {
 
 /** 840 ms, 12.3 s, 4:05, 1:02:03. */
 export function formatDuration(ms) {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 1_000) return `${Math.floor(ms)} ms`;
   if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   const seconds = Math.floor(ms / 1_000);
   const parts = [Math.floor(seconds / 60) % 60, seconds % 60];

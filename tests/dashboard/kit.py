@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, WebSocket
 
 #: What Chromium itself says in the console when the monitor is away or refuses; no fault of ours.
-_NETWORK_WORDS = re.compile(r"WebSocket connection to|Failed to load resource: net::ERR_")
+_NETWORK_WORDS = re.compile(r"WebSocket connection to|Failed to load resource: ")
 
 _REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (violation) =>
@@ -22,6 +22,7 @@ document.addEventListener("securitypolicyviolation", (violation) =>
 """
 
 _BATCH = 400
+_FRAME_MS = 20
 
 
 class Dashboard:
@@ -32,7 +33,7 @@ class Dashboard:
     ) -> None:
         self.misconduct: list[str] = []
         self.requests: list[str] = []
-        self.sockets: list[str] = []
+        self.sockets: list[WebSocket] = []
         self.sent: list[str] = []
         self.monitor = monitor
         self._may_fail = False
@@ -59,6 +60,28 @@ class Dashboard:
     def wait(self, state: str) -> None:
         """Wait until the connection is in this state."""
         self.page.locator(f'body[data-connection="{state}"]').wait_for()
+
+    def draw_until(self, state: str, within_ms: int) -> None:
+        """With the clock paused: let it go frame by frame until this state is shown."""
+        for _ in range(within_ms // _FRAME_MS):
+            self.page.clock.run_for(_FRAME_MS)
+            if self.page.locator(f'body[data-connection="{state}"]').count():
+                return
+        raise AssertionError(f"expected {state} within {within_ms} ms, got {self.text('#state')}")
+
+    def pause_clock(self) -> None:
+        """Let time stand, and with it timers and frames; the network goes on."""
+        self.page.clock.pause_at(self.page.evaluate("Date.now() / 1_000") + 0.1)
+
+    def wait_closed(self) -> None:
+        """Wait until the newest connection has ended."""
+        if not self.sockets[-1].is_closed():
+            self.sockets[-1].wait_for_event("close")
+
+    def wait_sent(self, message: str, times: int) -> None:
+        """Wait until the newest connection has sent this message so many times more."""
+        for _ in range(times):
+            self.sockets[-1].wait_for_event("framesent", lambda frame: frame == message)
 
     def wait_text(self, selector: str, text: str | re.Pattern[str]) -> None:
         """Wait until the element contains the text."""
@@ -101,7 +124,7 @@ class Dashboard:
             self.misconduct.append(f"request elsewhere: {url}")
 
     def _connected(self, socket: "WebSocket") -> None:
-        self.sockets.append(socket.url)
+        self.sockets.append(socket)
         socket.on("framesent", lambda frame: self.sent.append(str(frame)))
         if not socket.url.startswith(self.monitor.url):
             self.misconduct.append(f"socket elsewhere: {socket.url}")

@@ -25,7 +25,7 @@ def test_a_typed_token_signs_in_and_goes_out_as_the_first_message(
     dashboard.sign_in(f"  {token}\n")
     dashboard.wait("live")
     assert json.loads(dashboard.sent[0]) == {"type": "auth", "token": token}
-    assert dashboard.sockets == [f"{monitor.url}?stream=off"]
+    assert [socket.url for socket in dashboard.sockets] == [f"{monitor.url}?stream=off"]
     assert token not in dashboard.page.content()
 
 

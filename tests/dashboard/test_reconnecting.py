@@ -1,0 +1,285 @@
+"""The monitor goes, comes back, refuses, limits: what the page does, and what it says it knows."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.dashboard.kit import Dashboard, progress, publish, start
+from tests.running import RunningMonitor
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., RunningMonitor]
+Open = Callable[..., Dashboard]
+
+
+def watching(start_monitor: Start, open_page: Open, **flags: object) -> Dashboard:
+    clock = bool(flags.pop("clock", False))
+    monitor = start_monitor(**flags)
+    dashboard = open_page(monitor, f"#token={monitor.token()}", clock=clock)
+    dashboard.wait("live")
+    return dashboard
+
+
+def offsets(dashboard: Dashboard) -> list[int]:
+    return [event["offset"] for event in dashboard.download()]
+
+
+def test_after_a_crash_nothing_is_lost_and_nothing_doubled(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page)
+    monitor = dashboard.monitor
+    publish(monitor, start("write"), *(progress("write", n) for n in range(20)))
+    dashboard.wait_text(".phase .percent", "19 %")
+    dashboard.expect_network_errors()
+    monitor.kill()
+    dashboard.wait("waiting")
+    assert "Not live" in dashboard.text("#notice-text")
+    monitor.start()
+    publish(monitor, *(progress("write", n) for n in range(20, 40)))
+    dashboard.wait("live")
+    dashboard.wait_text(".phase .percent", "39 %")
+    publish(monitor, progress("write", 40))
+    dashboard.wait_text(".phase .percent", "40 %")
+    assert offsets(dashboard) == list(range(1, 43))
+    assert dashboard.counts() == (42, 0)
+    assert "doubled" not in dashboard.text("#counts")
+    assert dashboard.page.locator("#notice").is_hidden()
+
+
+def test_each_delay_doubles_and_is_drawn_from_its_upper_half(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, clock=True)
+    clock = dashboard.page.clock
+    dashboard.expect_network_errors()
+    dashboard.pause_clock()
+    dashboard.monitor.kill()
+    dashboard.wait_closed()
+    dashboard.draw_until("waiting", 300)
+    for delay_ms in (1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000):
+        # The delay began while time stood; up to 300 ms of it went by in frames since.
+        attempts = len(dashboard.sockets)
+        clock.fast_forward(delay_ms // 2 - 301)
+        assert len(dashboard.sockets) == attempts, f"tried before half of {delay_ms} ms"
+        clock.fast_forward(delay_ms // 2 + 301)
+        dashboard.wait_closed()
+        dashboard.draw_until("waiting", 300)
+        assert len(dashboard.sockets) == attempts + 1, f"not once within {delay_ms} ms"
+    assert re.search(r"Connecting again in (1[5-9]|2\d|30) s\.", dashboard.text("#notice-text"))
+
+
+def test_the_button_connects_at_once(start_monitor: Start, open_page: Open) -> None:
+    dashboard = watching(start_monitor, open_page, clock=True)
+    dashboard.expect_network_errors()
+    dashboard.pause_clock()
+    dashboard.monitor.kill()
+    dashboard.wait_closed()
+    dashboard.draw_until("waiting", 200)
+    dashboard.monitor.start()
+    dashboard.page.get_by_role("button", name="Connect now").click()
+    dashboard.draw_until("live", 280)  # the first delay alone would last 500 ms at least
+
+
+def test_a_planned_restart_is_called_one_and_its_wait_obeyed(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page)
+    dashboard.expect_network_errors()
+    dashboard.monitor.stop()
+    dashboard.wait_text("#announcement", "Monitor restarting")
+    dashboard.monitor.start()
+    dashboard.wait("live")
+
+
+def test_what_was_missed_is_told_when_the_monitor_no_longer_has_it(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, journal_events=50)
+    monitor = dashboard.monitor
+    publish(monitor, start("write"))
+    dashboard.wait_text(".phase h3", "write")
+    dashboard.expect_network_errors()
+    monitor.kill()
+    dashboard.wait("waiting")
+    monitor.start()
+    publish(monitor, *(progress("write", n / 10) for n in range(800)))
+    monitor.kill()  # what the journal no longer keeps is gone from memory as well
+    monitor.start()
+    dashboard.wait("live")
+    dashboard.wait_text("#gap-text", "missed: the monitor no longer has them.")
+    received, missed = dashboard.counts()
+    assert received + missed == 801
+    assert missed == 800
+    dashboard.wait_text(".phase .percent", "79 %")  # the state is right all the same
+    dashboard.wait_count(".event.gap", 1)
+    dashboard.page.get_by_role("button", name="Dismiss").click()
+    assert dashboard.page.locator("#gap-notice").is_hidden()
+
+
+def test_a_monitor_with_a_new_log_is_told_apart_from_the_old(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page)
+    monitor = dashboard.monitor
+    publish(monitor, start("of-the-old-log"))
+    dashboard.wait_text(".phase h3", "of-the-old-log")
+    dashboard.expect_network_errors()
+    monitor.kill()
+    dashboard.wait("waiting")
+    for path in monitor.state.glob("journal*"):
+        path.unlink()
+    monitor.start()
+    publish(monitor, start("of-the-new-log"))
+    dashboard.wait("live")
+    dashboard.wait_text("#gap-text", "began a new log")
+    dashboard.wait_text(".phase h3", "of-the-new-log")
+    dashboard.wait_count(".phase", 1)
+
+
+def test_a_revoked_token_ends_the_watching_and_a_new_one_goes_on_where_it_was(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    token = monitor.command(
+        "token", "issue", "--subject", "watcher", "--scope", "subscribe"
+    ).strip()
+    dashboard = open_page(monitor, f"#token={token}")
+    publish(monitor, start("write"))
+    dashboard.wait_text(".phase h3", "write")
+    monitor.command("token", "revoke", token)
+    dashboard.wait("rejected")
+    assert "revoked" in dashboard.text("#sign-in-why")
+    assert dashboard.text("#state-word") == "Token revoked"
+    assert "What is shown is as of" in dashboard.text("#notice-text")
+    assert dashboard.page.evaluate("sessionStorage.length") == 0
+    publish(monitor, progress("write", 70))
+    dashboard.sign_in(monitor.token(subject="another"))
+    dashboard.wait("live")
+    dashboard.wait_text(".phase .percent", "70 %")
+    assert offsets(dashboard) == [1, 2]
+
+
+def test_an_expired_token_is_named_as_such(start_monitor: Start, open_page: Open) -> None:
+    monitor = start_monitor(authentication_timeout_s=2)
+    dashboard = open_page(monitor, f"#token={monitor.token(ttl_s=3)}")
+    dashboard.wait("live")
+    dashboard.wait("rejected")
+    assert "expired" in dashboard.text("#sign-in-why")
+    assert dashboard.text("#state-word") == "Token expired"
+
+
+def test_over_the_request_limit_the_page_says_until_when_and_then_goes_on(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor(requests_per_window=40, window_s=4, host="127.0.0.1")
+    dashboard = open_page(monitor)
+    dashboard.wait("signed_out")
+    use_up_requests(monitor)
+    dashboard.expect_network_errors()
+    dashboard.sign_in(monitor.token())
+    dashboard.wait("limited")
+    assert dashboard.text("#state-word").startswith("Limited until ")
+    assert re.search(r"limits this address: .* in \d s\.", dashboard.text("#notice-text"))
+    assert dashboard.page.get_by_role("button", name="Connect now").count() == 0
+    attempts = len(dashboard.sockets)
+    dashboard.wait("live")
+    assert len(dashboard.sockets) == attempts + 1, "one attempt, once it could succeed"
+
+
+def use_up_requests(monitor: RunningMonitor) -> None:
+    """Ask for pages until the address has no request left."""
+    for _ in range(1_000):
+        with socket.create_connection(("127.0.0.1", monitor.port)) as raw:
+            raw.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            if raw.recv(100).startswith(b"HTTP/1.1 429"):
+                return
+    pytest.fail("the limit was never reached")
+
+
+def test_too_many_connections_are_named_though_browsers_hide_the_answer(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor(host="127.0.0.1", handshake_timeout_s=30)
+    dashboard = open_page(monitor)
+    dashboard.wait("signed_out")
+    dashboard.expect_network_errors()
+    with ExitStack() as open_sockets:
+        for _ in range(10):
+            address = ("127.0.0.1", monitor.port)
+            open_sockets.enter_context(socket.create_connection(address))
+        dashboard.sign_in(monitor.token())
+        dashboard.wait("limited")
+        assert "too many connections from this address" in dashboard.text("#notice-text")
+    dashboard.wait("live")
+
+
+def test_a_quiet_page_pings_often_enough_to_stay(start_monitor: Start, open_page: Open) -> None:
+    dashboard = watching(start_monitor, open_page, idle_timeout_s=1.5)
+    pings = '{"type":"ping"}'
+    dashboard.wait_sent(pings, 6)
+    assert len(dashboard.sockets) == 1
+    dashboard.wait("live")
+
+
+def test_a_monitor_that_stops_answering_is_noticed_by_the_ping(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, clock=True)
+    dashboard.expect_network_errors()
+    with halted(dashboard.monitor):
+        dashboard.page.clock.fast_forward(101_000)  # a third of the idle timeout: a ping is due
+        assert dashboard.sent[-1] == '{"type":"ping"}'
+        dashboard.wait("live")
+        dashboard.page.clock.fast_forward(10_500)  # and no answer comes
+        dashboard.wait("waiting")
+        assert "stopped answering" in dashboard.text("#notice-text")
+    dashboard.page.clock.fast_forward(30_000)
+    dashboard.wait("live")
+
+
+@contextmanager
+def halted(monitor: RunningMonitor) -> Iterator[None]:
+    """Halt the process: its sockets stay open and nobody answers on them."""
+    os.kill(monitor.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(monitor.pid, signal.SIGCONT)
+
+
+def test_offline_is_checked_and_online_connects_at_once(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, clock=True)
+    dashboard.expect_network_errors()
+    dashboard.monitor.kill()
+    dashboard.wait("waiting")
+    dashboard.context.set_offline(True)
+    dashboard.wait_text("#notice-text", "this device is offline")
+    for _ in range(4):  # the delay has grown to 8 s at least
+        attempts = len(dashboard.sockets)
+        dashboard.page.clock.fast_forward(8_000)
+        dashboard.wait_closed()
+        dashboard.wait("waiting")
+        assert len(dashboard.sockets) == attempts + 1
+    dashboard.monitor.start()
+    dashboard.pause_clock()
+    dashboard.page.clock.fast_forward(1_100)
+    dashboard.context.set_offline(False)
+    dashboard.draw_until("live", 1_000)
+    assert len(dashboard.sockets) == attempts + 2
+
+
+def test_the_probe_behind_these_words_costs_no_request(start_monitor: Start) -> None:
+    monitor = start_monitor(requests_per_window=1, host="127.0.0.1")
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", monitor.port)) as raw:
+            raw.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 200")
