@@ -15,6 +15,9 @@ from monitor.events import Event, PhaseState, state_after
 #: costs amortised constant time an entry.
 _TRIM_ENTRIES = 4_096
 
+#: Descriptions kept to be shared; more than this many in use at a time are merely not shared.
+_SHARED_ABOUTS = 1_024
+
 #: Entries a filtered stretch looks at, at most.
 _FILTER_ENTRIES = 4_096
 
@@ -72,7 +75,7 @@ class EventLog:
         epoch: str,
         last: int = 0,
         *,
-        max_bytes: int = 16 * 2**20,
+        max_bytes: int = 4 * 2**20,
         max_runs: int = 50,
         max_phases: int = 200,
     ) -> None:
@@ -84,6 +87,7 @@ class EventLog:
         self._max_phases = max_phases
         self._frames: list[bytes] = []
         self._about: list[About] = []
+        self._abouts: dict[About, About] = {}
         self._dead = 0  # forgotten entries still at the head of the lists
         self._states: dict[str | None, dict[str, PhaseState]] = {}
 
@@ -95,7 +99,7 @@ class EventLog:
     def append(self, frame: bytes, about: About) -> int:
         """Append one entry and return its offset; the oldest give way above the byte bound."""
         self._frames.append(frame)
-        self._about.append(about)
+        self._about.append(self._shared(about))
         self.last += 1
         self.frame_bytes += len(frame)
         while self.frame_bytes > self._max_bytes:
@@ -206,6 +210,15 @@ class EventLog:
         """Append several entries (a reloaded tail)."""
         for frame, about in entries:
             self.append(frame, about)
+
+    def _shared(self, about: About) -> About:
+        """Return one object for all entries about the same, so that each costs a pointer."""
+        known = self._abouts.get(about)
+        if known is None:
+            if len(self._abouts) >= _SHARED_ABOUTS:
+                self._abouts.clear()
+            known = self._abouts[about] = about
+        return known
 
     def _index(self, offset: int) -> int:
         """Return where `offset` stands in the lists; it must be held, or the one after last."""

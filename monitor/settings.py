@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 0.0
     log_bytes: Annotated[
         int, msgspec.Meta(ge=2**20), _help("bytes of frames the event log holds")
-    ] = 16 * 2**20
+    ] = 4 * 2**20
     journal_events: Annotated[Count, _help("events the journal keeps")] = 1_000_000
     journal_bytes: Annotated[
         int, msgspec.Meta(ge=1_000_000), _help("bytes the journal's file takes")
