@@ -26,8 +26,11 @@ from monitor.contract.verdicts import NoVerdictError
 
 _LOCUSTFILE = Path(loadtests.__file__).parent / "locustfile.py"
 
+#: Locust's page shows what is measured and can stop it: this machine only.
+WEB_HOST = "127.0.0.1"
+
 #: Users a second: connecting is not what is measured, and accept queues are short.
-_SPAWN_RATE = 200
+_SPAWN_RATE = 100
 
 #: What Locust may take beyond the repeat itself: to start, and to end.
 _GRACE_S = 30.0
@@ -116,9 +119,9 @@ def run_locust(
     log = folder / "locust.log"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE)),
-        *("-u", str(assignment.clients), "-r", str(_SPAWN_RATE), "--stop-timeout", "2"),
+        *("-u", str(assignment.clients), "-r", str(_SPAWN_RATE)),
         *("--assignment", str(path), "--progress-fd", str(writing), "--skip-log-setup"),
-        *(("--autostart",) if ui else ("--headless", "--only-summary")),
+        *(("--autostart", "--web-host", WEB_HOST) if ui else ("--headless", "--only-summary")),
     ]
     with log.open("wb") as said:
         process = subprocess.Popen(

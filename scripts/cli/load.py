@@ -75,6 +75,8 @@ def load(
     command = shlex.join(["wsproof", *_without_home(sys.argv[1:])])
     if not as_json:
         print(_intention(plan), file=sys.stderr)
+    if ui:
+        print("Locust's page, during each repeat: http://127.0.0.1:8089", file=sys.stderr)
     with display(plan) as tell:
         run = measure(plan, runs, command=command, seed=seed, ui=ui, tell=tell)
     record = load_run(run).record

@@ -1,5 +1,6 @@
 """One repeat, with real processes and sockets, against servers that do right and wrong."""
 
+import contextlib
 import json
 import signal
 import threading
@@ -95,10 +96,11 @@ def test_a_starved_publisher_makes_the_run_invalid(
     pulses: list[threading.Thread] = []
 
     def pulse(publisher: psutil.Process) -> None:
-        while not over.wait(0.02):
-            publisher.send_signal(signal.SIGSTOP)
-            over.wait(0.04)
-            publisher.send_signal(signal.SIGCONT)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends before we are told
+            while not over.wait(0.02):
+                publisher.send_signal(signal.SIGSTOP)
+                over.wait(0.04)
+                publisher.send_signal(signal.SIGCONT)
 
     def starve(_launch: Launch, progress: Progress, locust: psutil.Process) -> None:
         if progress.phase == "measuring" and not pulses:
@@ -160,5 +162,5 @@ def test_a_target_that_stops_reading_is_to_blame_for_what_is_sent_late(
     result = drive(made, stall).result
     assert result.passage.pushed_back > 0
     assert result.passage.late > result.passage.late_ours
-    assert result.passage.late_ours + result.passage.unsent_ours <= 0.05 * result.passage.scheduled
+    assert result.passage.late_ours + result.passage.unsent_ours < result.passage.pushed_back
     assert result.part.lost == 0
