@@ -26,12 +26,12 @@ format = 1
 [[claim]]
 id = "latency"
 label = "Average latency"
-claimed = "<20 ms"
-sentence = "An event reaches a client in less than 20 ms."
+claimed = "<100 ms"
+sentence = "An event reaches a client in less than 100 ms."
 scenario = "chapter"
 metric = "response_mean_us"
 comparison = "<"
-bound = 20000
+bound = 100000
 unit = "us"
 requires = ["target_deaths == 0", "deliveries_lost == 0"]
 """
@@ -83,14 +83,15 @@ def load(
     )
 
 
-def test_a_target_made_20_ms_slow_makes_the_latency_claim_false(
+def test_a_target_made_slow_makes_the_latency_claim_false(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
-    slow = profile([*DELAY_PROXY, "0.02"], claims=CLAIM)
+    # Delay and bound are wide, so that the run is VALID on a noisy machine too.
+    slow = profile([*DELAY_PROXY, "0.1"], claims=CLAIM)
     done = load(folders, slow, trace, "--repeats", "2", "--json")
     outcome = json.loads(done.stdout)
     assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]
-    assert outcome["metrics"]["response_mean_us"] > 20_000
+    assert outcome["metrics"]["response_mean_us"] > 100_000
     assert done.returncode == outcome["exit_code"] == 1
     assert Path(outcome["report"]).is_file()
     run = folders.run()
@@ -135,8 +136,7 @@ def test_an_interruption_in_the_middle_keeps_what_there_is(
 def test_a_target_killed_in_the_middle_is_a_figure_and_the_claim_false(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
-    # The bound is of no matter here; a wide one keeps the run VALID on a noisy machine.
-    target = profile(NULL_SERVER, claims=CLAIM.replace("20000", "200000"))
+    target = profile(NULL_SERVER, claims=CLAIM)
     command = [*WSPROOF, "chapter", "--target", str(target), "--runs", str(folders.runs)]
     command += ["--trace", str(trace), *SMALL, "--json"]
     with subprocess.Popen(
