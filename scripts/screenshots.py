@@ -52,7 +52,6 @@ PICTURES_TAKEN = (
     Picture("light", "light", _WIDE),
     Picture("dark", "dark", _WIDE),
     Picture("phone", "light", _PHONE),
-    Picture("phone-dark", "dark", _PHONE),
     Picture("failure", "light", _WIDE, run=_RUN),
     Picture("stale", "dark", _WIDE, stale=True),
 )

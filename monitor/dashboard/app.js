@@ -17,6 +17,8 @@ const [{ Connection }, { Store, formatDuration, formatTime, runStatus }, views] 
   );
 
 const TICK_MS = 250;
+/** The board is drawn at most so often: more often costs paint, and nobody reads faster. */
+const BOARD_MS = 80;
 const store = new Store();
 const phaseRows = new views.PhaseRows(byId("phases"));
 const timeline = new views.Timeline(byId("timeline"));
@@ -50,6 +52,7 @@ let gapsUnseen = 0;
 let chosenRun = null; // null follows the newest
 let frame = 0;
 let dirty = true;
+let boardDrawnAt = -Infinity;
 let timelineDrawn = { at: -Infinity, run: undefined };
 let drawnKind = null;
 let rate = { at: performance.now(), received: 0, perSecond: 0 };
@@ -219,6 +222,7 @@ function announce(text) {
 function statusChanged() {
   const { kind } = connection.status;
   if (kind === "rejected") keepToken(null);
+  rate = { at: performance.now(), received: store.received, perSecond: 0 };
   changed();
 }
 
@@ -237,11 +241,16 @@ function changedByTime() {
   changed();
 }
 
-function draw() {
+function draw(at) {
   frame = 0;
   if (!dirty) return;
-  dirty = false;
   drawStatus();
+  if (at - boardDrawnAt < BOARD_MS) {
+    changed();
+    return;
+  }
+  dirty = false;
+  boardDrawnAt = at;
   const now = connection.staleSince ?? Date.now();
   const run = store.runs.get(chosenRun) ?? store.newest();
   drawRuns();
@@ -275,7 +284,10 @@ function drawStatus() {
   byId("sign-in-why").hidden = status.kind !== "rejected";
   if (status.kind !== drawnKind && status.kind !== "connecting") {
     if (status.kind !== "signed_out") announce(said.spoken ?? said.word);
-    if (needsToken && document.activeElement === document.body) byId("token").focus();
+    // What had the focus is gone with the form, or the form has come: take the focus along.
+    if (document.activeElement === document.body || byId("token") === document.activeElement) {
+      byId(needsToken ? "token" : "phases-heading").focus({ preventScroll: true });
+    }
     drawnKind = status.kind;
   }
 }

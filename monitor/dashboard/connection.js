@@ -1,7 +1,9 @@
 // One connection to the monitor, kept up: sign-in, resumption, waiting, and knowing why.
 //
-// Touches no document and starts nothing by itself: socket, probe, clock, timer and randomness are
-// passed in as `env`; what comes of it is told to a `listener`. Times are milliseconds.
+// Touches no document: socket, probe, clock, timer and randomness are passed in as `env`; what
+// comes of it is told to a `listener`. Times are milliseconds.
+
+import { Cursor } from "./store.js";
 
 export const FIRST_DELAY_MS = 1_000;
 export const LONGEST_DELAY_MS = 30_000;
@@ -22,11 +24,9 @@ const QUIET_MS = 5_000;
 
 /** Close reasons of the monitor that say more than that a token is not accepted. */
 const REJECTIONS = { "token expired": "expired", "token no longer valid": "revoked" };
-const UNAUTHORIZED = 4401;
-const FORBIDDEN = 4403;
+const REFUSED = new Set([4401, 4403]);
 const LIMITED = 4429;
 const RESTARTING = new Set([1001, 1012]);
-const WAITING = new Set(["waiting", "restarting"]);
 
 /** The delay after so many failures: 1 s doubling to 30 s, drawn from the upper half of itself. */
 export function backoffDelay(failures, random) {
@@ -58,8 +58,7 @@ export class Connection {
   #asked = null; // what the next fence answers: first, history, resume; null: nothing was asked
   #answerable = false; // whether a message of ours other than a ping waits for its answer
   #retryAfter = null;
-  #position = null;
-  #excused = 0; // holes in the offsets up to here were announced
+  #cursor = null;
   #states = [];
   #history = null;
   #target = 0;
@@ -83,12 +82,11 @@ export class Connection {
     this.#connect();
   }
 
-  /** Forget the token and the position. */
+  /** Forget the token, and where in the log we were. */
   signOut() {
     this.#token = null;
-    this.#position = null;
+    this.#cursor = null;
     this.#history = null;
-    this.#excused = 0;
     this.#release();
     this.staleSince = null;
     this.everLive = false;
@@ -97,17 +95,15 @@ export class Connection {
 
   /** Connect now instead of waiting further. */
   retryNow() {
-    if (WAITING.has(this.status.kind)) this.#connect();
+    if (["waiting", "restarting"].includes(this.status.kind)) this.#connect();
   }
 
   /** The device is back on a network, or the tab is looked at again. */
   wake() {
     const now = this.#env.now();
-    if (this.status.kind === "waiting" && now - this.#attemptedAt >= FIRST_DELAY_MS) {
-      this.#connect();
-    } else if (now - this.#heardAt >= QUIET_MS) {
-      this.check();
-    }
+    const rested = now - this.#attemptedAt >= FIRST_DELAY_MS;
+    if (this.status.kind === "waiting" && rested) this.#connect();
+    else if (now - this.#heardAt >= QUIET_MS) this.check();
   }
 
   /** Ask whether the connection still works; without an answer it is given up. */
@@ -142,14 +138,11 @@ export class Connection {
 
   #received(text) {
     this.#heardAt = this.#env.now();
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      this.#giveUp("the monitor sent something that is no JSON");
-      return;
-    }
-    switch (message.type) {
+    const message = parsed(text);
+    switch (message?.type) {
+      case undefined:
+        this.#giveUp("what answers is no monitor");
+        break;
       case "auth_ok":
         this.#authenticated(message);
         break;
@@ -182,12 +175,12 @@ export class Connection {
       this.#reject("scope");
       return;
     }
-    this.#subscribe(this.#position ? "resume" : "first");
+    this.#subscribe(this.#cursor ? "resume" : "first");
   }
 
   #subscribe(asked) {
     this.#asked = asked;
-    this.#request({ type: "subscribe", since: this.#position ?? undefined });
+    this.#request({ type: "subscribe", since: this.#cursor ?? undefined });
   }
 
   /** The fence: what came before belongs to the old cursor, what follows to the new. */
@@ -200,7 +193,7 @@ export class Connection {
     if (asked === "first" && offset > 0) {
       // The past is asked for before anything is shown, so that states never run backwards.
       this.#history = { until: offset, states };
-      this.#position = { epoch, offset: Math.max(0, offset - HISTORY_EVENTS) };
+      this.#cursor = new Cursor(epoch, Math.max(0, offset - HISTORY_EVENTS));
       this.#subscribe("history");
       return;
     }
@@ -212,8 +205,7 @@ export class Connection {
       return;
     }
     if (asked === "resume") this.#tellLoss(epoch, offset);
-    this.#position = { epoch, offset };
-    this.#excused = 0;
+    this.#cursor = new Cursor(epoch, offset);
     this.#history = null;
     this.#target = offset;
     this.#listener.snapshot(states);
@@ -221,8 +213,8 @@ export class Connection {
   }
 
   #tellLoss(epoch, offset) {
-    const last = this.#position.offset;
-    if (epoch !== this.#position.epoch || offset < last) {
+    const last = this.#cursor.offset;
+    if (epoch !== this.#cursor.epoch || offset < last) {
       this.#listener.reset();
       this.#listener.gap({ reason: "new_log", omitted: null });
     } else if (offset > last) {
@@ -234,26 +226,20 @@ export class Connection {
   #skipped(gap) {
     if (this.#asked) return;
     this.#listener.gap(gap);
-    this.#excused = Math.max(this.#excused, gap.to);
-    if (gap.reason === "expired") this.#position.offset = gap.to; // state and fence follow
+    this.#cursor.announce(gap.to);
+    if (gap.reason === "expired") this.#cursor.take(gap.to); // state and fence follow
     else if (this.status.kind === "recovering") this.#settle();
   }
 
-  /** Take one event: once, in order, and with every hole accounted for. */
   #take(event) {
-    if (this.#asked || !this.#position) return; // of a cursor that is being replaced
-    const { offset } = event;
-    const next = this.#position.offset + 1;
-    if (offset < next) {
+    if (this.#asked || !this.#cursor) return; // of a cursor that is being replaced
+    const taken = this.#cursor.take(event.offset);
+    if (!taken) {
       this.doubled += 1;
       return;
     }
-    const from = Math.max(next, this.#excused + 1);
-    if (offset > from) {
-      this.#listener.gap({ from, to: offset - 1, omitted: offset - from, reason: "unexplained" });
-    }
-    this.#endHistory(offset - 1);
-    this.#position.offset = offset;
+    if (taken.hole) this.#listener.gap(taken.hole);
+    this.#endHistory(event.offset - 1);
     this.#listener.event(event, this.status.kind === "live");
     if (this.status.kind === "recovering") {
       this.status.received += 1;
@@ -271,9 +257,8 @@ export class Connection {
 
   /** Go live once everything that was there at the fence has come. */
   #settle() {
-    const { offset } = this.#position;
-    this.#endHistory(offset);
-    if (Math.max(offset, Math.min(this.#excused, this.#target)) < this.#target) return;
+    this.#endHistory(this.#cursor.offset);
+    if (!this.#cursor.reached(this.#target)) return;
     this.staleSince = null;
     this.everLive = true;
     this.#set({ kind: "live" });
@@ -295,15 +280,15 @@ export class Connection {
 
   #closed(code, reason, opened) {
     this.#lose();
-    if (code === UNAUTHORIZED || code === FORBIDDEN) {
+    if (REFUSED.has(code)) {
       this.#reject(REJECTIONS[reason] ?? "refused");
     } else if (code === LIMITED) {
       this.#wait("limited", reason);
     } else if (RESTARTING.has(code)) {
       this.#wait("restarting", reason);
     } else {
-      const broke = reason || "the connection broke off";
-      this.#wait("waiting", opened ? broke : "the monitor does not answer");
+      const why = opened ? reason || "the connection broke off" : "the monitor does not answer";
+      this.#wait("waiting", why);
       if (!opened) this.#findOut();
     }
   }
@@ -316,20 +301,21 @@ export class Connection {
     if (answer.status === 429) {
       this.#retryAfter = answer.retryAfter * 1_000;
       this.#wait("limited", "too many connections from this address");
-    } else {
-      const why = answer.status === 503 ? "is shutting down or full" : "refused the connection";
-      this.#set({ ...status, why: `the monitor ${why}` });
+      return;
     }
+    const why = answer.status === 503 ? "is shutting down or full" : "refused the connection";
+    this.#set({ ...status, why: `the monitor ${why}` });
   }
 
   #unanswered() {
-    if (this.#heardAt > this.#pingedAt) {
-      this.#pingedAt = null; // busy, not gone: the answer waits behind what is coming in
+    const busy = this.#heardAt > this.#pingedAt; // the answer waits behind what is coming in
+    this.#pingedAt = null;
+    if (busy) {
       this.#keepAlive();
-      return;
+    } else {
+      this.staleSince ??= this.#heardAt; // nothing is known of the time since
+      this.#giveUp("the monitor stopped answering");
     }
-    this.staleSince ??= this.#heardAt; // nothing is known of the time since
-    this.#giveUp("the monitor stopped answering");
   }
 
   /** Ping once nothing was heard for a third of the time after which the monitor would close. */
@@ -361,9 +347,8 @@ export class Connection {
   /** Let go of the socket; from now on what is shown is of the past. */
   #lose() {
     const now = this.#env.now();
-    if (this.#authenticatedAt !== null && now - this.#authenticatedAt >= STABLE_AFTER_MS) {
-      this.#failures = 0;
-    }
+    const stable = now - (this.#authenticatedAt ?? now) >= STABLE_AFTER_MS;
+    if (stable) this.#failures = 0;
     if (this.everLive) this.staleSince ??= now;
     this.#release();
   }
@@ -402,5 +387,13 @@ export class Connection {
   #set(status) {
     this.status = status;
     this.#listener.status();
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.running import RunningMonitor
 
@@ -152,15 +154,33 @@ def failed(phase: str, error: str, **fields: object) -> dict[str, object]:
     return {**kind, "error": error, **fields}
 
 
-def publish(monitor: RunningMonitor, *events: dict[str, object]) -> list[int]:
-    """Publish events in order; return their offsets once they are stored."""
-    headers = {"Authorization": f"Bearer {monitor.token('publish', subject='source')}"}
-    offsets: list[int] = []
-    with connect(monitor.url, additional_headers=headers, proxy=None) as socket:
-        assert json.loads(socket.recv())["type"] == "auth_ok"
+class Source:
+    """A publisher: one connection, as many publications as wanted."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    def publish(self, *events: dict[str, object]) -> list[int]:
+        """Publish events in order; return their offsets once they are stored."""
+        offsets: list[int] = []
         for at in range(0, len(events), _BATCH):
-            socket.send(json.dumps({"type": "publish", "events": events[at : at + _BATCH]}))
-            answer = json.loads(socket.recv())
+            batch = events[at : at + _BATCH]
+            self._socket.send(json.dumps({"type": "publish", "events": batch}))
+            answer = json.loads(self._socket.recv())
             assert answer["type"] == "ack", answer
             offsets += answer["offsets"]
-    return offsets
+        return offsets
+
+
+@contextmanager
+def open_source(monitor: RunningMonitor) -> Iterator[Source]:
+    headers = {"Authorization": f"Bearer {monitor.token('publish', subject='source')}"}
+    with connect(monitor.url, additional_headers=headers, proxy=None) as socket:
+        assert json.loads(socket.recv())["type"] == "auth_ok"
+        yield Source(socket)
+
+
+def publish(monitor: RunningMonitor, *events: dict[str, object]) -> list[int]:
+    """Publish events in order; return their offsets once they are stored."""
+    with open_source(monitor) as source:
+        return source.publish(*events)

@@ -178,7 +178,7 @@ def test_an_expired_token_is_named_as_such(start_monitor: Start, open_page: Open
 def test_over_the_request_limit_the_page_says_until_when_and_then_goes_on(
     start_monitor: Start, open_page: Open
 ) -> None:
-    monitor = start_monitor(requests_per_window=40, window_s=4, host="127.0.0.1")
+    monitor = start_monitor(requests_per_window=40, window_s=3, host="127.0.0.1")
     dashboard = open_page(monitor)
     dashboard.wait("signed_out")
     use_up_requests(monitor)
