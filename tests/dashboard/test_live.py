@@ -4,13 +4,17 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.dashboard.kit import Dashboard, complete, failed, now, progress, publish, start
 from tests.running import RunningMonitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
 
@@ -244,10 +248,13 @@ def test_hostile_text_is_text_in_every_field(
 
 
 @pytest.fixture(scope="module")
-def hostile_page(browser: object, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    """One page for every hostile text: each must also survive those before it."""
+def hostile_page(
+    browser: "Browser", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dashboard]:
+    """One phone-sized page for every hostile text: each must also survive those before it."""
     with RunningMonitor(tmp_path_factory.mktemp("hostile") / "state") as monitor:
-        dashboard = Dashboard(browser, monitor, f"#token={monitor.token()}")  # type: ignore[arg-type]
+        phone = {"width": 390, "height": 844}
+        dashboard = Dashboard(browser, monitor, f"#token={monitor.token()}", viewport=phone)
         dashboard.wait("live")
         yield dashboard
         dashboard.close()

@@ -46,8 +46,11 @@ def test_ten_thousand_events_are_all_taken_and_few_are_kept(
     kept = [event["offset"] for event in dashboard.download()]
     assert kept == list(range(5_001, 10_001))
     dashboard.wait_count("#timeline .mark", 400)
+    publish(dashboard.monitor, *files[:10])
+    dashboard.wait_text("#counts", "10,010 events received")
+    dashboard.wait_count(".event", 500)
     dashboard.page.get_by_label("Text").fill("99.json")
-    dashboard.wait_count(".event", 50)
+    dashboard.wait_count(".event", 50)  # 5099.json, 5199.json … 9999.json
 
 
 @pytest.mark.parametrize(
