@@ -214,6 +214,7 @@ class Conductor:
         return self._timetable.due_before(self._window_end_ns) if self._window_end_ns else 0
 
     def _result(self) -> RepeatResult:
+        self.receivers.settle()
         end = self._end()
         latencies = self.receivers.latencies or Latencies(self._timetable, self._window_start_ns)
         window_s = max(0.0, (self._window_end_ns - self._window_start_ns) / 1e9)

@@ -29,6 +29,7 @@ class Peer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
+        self.write = sock.send
         self.protocol = ServerProtocol(max_size=None)
         self.unsent = bytearray()
         self.publishes = False
@@ -90,10 +91,24 @@ class Broadcaster:
         self._send(peer, b"".join(peer.protocol.data_to_send()))
         if payloads:
             peer.publishes = True
-            joined = self.frames_for(payloads)
-            for other in list(self._peers.values()):
-                if other.subscribed:
-                    self._send(other, joined)
+            self._broadcast(self.frames_for(payloads))
+
+    def _broadcast(self, joined: bytes) -> None:
+        """Write to every subscriber: one call each, and little else."""
+        size = len(joined)
+        for peer in [peer for peer in self._peers.values() if peer.subscribed]:
+            if peer.unsent:
+                self._send(peer, joined)
+                continue
+            try:
+                sent = peer.write(joined)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._drop(peer)
+                continue
+            if sent != size:
+                self._send(peer, joined[sent:])
 
     def _send(self, peer: Peer, joined: bytes) -> None:
         if peer.unsent or not joined:
