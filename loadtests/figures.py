@@ -76,8 +76,9 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     metrics |= _memory_metrics(measured)
     metrics["target_deaths"] = Metric(float(measured.target_deaths), "deaths", "count")
     if measured.calibration is not None:
-        p99 = measured.calibration.response_p99_us
-        metrics["null_response_p99_us"] = Metric(p99, "us", "one calibration")
+        for name, value in measured.calibration.figures.items():
+            if name.startswith("response_"):
+                metrics[f"null_{name}"] = Metric(value, "us", "one calibration")
     return metrics
 
 
@@ -118,6 +119,17 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     values["target_rss_median_bytes"] = (median(rss) if rss else None, "bytes")
     return {
         name: (float(value), unit) for name, (value, unit) in values.items() if value is not None
+    }
+
+
+def null_figures(result: RepeatResult) -> dict[str, float]:
+    """Return the null server's latencies in µs by metric, the maximum left out."""
+    return {
+        name: value
+        for name, (value, unit) in repeat_values(result, ()).items()
+        if unit == "us"
+        and name.startswith(("response_", "service_"))
+        and not name.endswith("_max_us")
     }
 
 

@@ -22,7 +22,7 @@ import loadtests
 from loadtests import record
 from loadtests.addresses import Allotment
 from loadtests.bench import Sampling, interruptible, run_locust
-from loadtests.figures import Measured, merged
+from loadtests.figures import Measured, null_figures
 from loadtests.plan import Plan, peer_of
 from loadtests.record import Clock
 from loadtests.results import Progress, RepeatResult
@@ -83,7 +83,7 @@ class Evidence:
         judgement = judge_run(
             results,
             calibration=calibration,
-            bound_us=self._plan.bound_us,
+            bounds_us=self._plan.bounds_us,
             load_average=self._load_average,
             cores=os.cpu_count() or 1,
             interrupted=interrupted,
@@ -182,14 +182,14 @@ class _Session:
             )
         if result.interrupted:
             raise KeyboardInterrupt
-        p99 = merged([result], "response").percentile_us(99)
-        if p99 is None:
+        figures = null_figures(result)
+        if not figures:
             said = "; ".join(result.faults) or result.publisher_fault or "nothing arrived"
             raise NoVerdictError(
                 f"calibration: the null server delivered nothing ({said}); this host cannot"
                 " measure: look for a firewall on loopback or missing source addresses"
             )
-        self._calibration = Calibration(p99)
+        self._calibration = Calibration(figures)
 
     def _repeat_all(self, launch: Launch, allotments: list[Allotment]) -> None:
         tokens = (launch.token("subscribe"), launch.token("publish"))

@@ -132,6 +132,8 @@ class Tree:
 def main(out: Path) -> None:
     """Sample until stdin closes."""
     os.nice(_NICENESS)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     trees: list[Tree] = []
     repeat = 0
     encode = msgspec.json.Encoder().encode

@@ -343,6 +343,7 @@ class Connection(asyncio.Protocol):
             return
         self.carry_out(session.receive(text, self._host.now()))
         self._admit_size()
+        self._host.watch(self, session.next_deadline())  # a message may bring it forward
 
     def _admit_size(self) -> None:
         """Let an authenticated client send messages of full size."""

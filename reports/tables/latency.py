@@ -53,11 +53,15 @@ def _notes(dossier: Dossier) -> tuple[str, ...]:
             " independent events lie beyond a percentile, n is too small to give it."
         ),
     ]
-    null = dossier.metric("null_response_p99_us")
-    if null is not None:
+    null = [
+        f"{quantity(metric.value, metric.unit)} {words}"
+        for key, words in (("mean", "on average"), ("p99", "at p99"))
+        if (metric := dossier.metric(f"null_response_{key}_us")) is not None
+    ]
+    if null:
         notes.append(
-            f"What this machine adds by itself: a server that does nothing but broadcast had"
-            f" {quantity(null.value, null.unit)} at p99, under the same load."
+            "What this machine adds by itself: a server that does nothing but broadcast had"
+            f" {' and '.join(null)}, under the same load."
         )
     beyond = dossier.response.merged.out_of_range
     if beyond:

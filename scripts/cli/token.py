@@ -160,7 +160,9 @@ def _scopes(text: str) -> "frozenset[Scope]":
     for name in names:
         if name not in set(Scope):
             known = "expected a list of " + ", ".join(Scope)
-            raise UsageError(f"scope {name!r}: unknown" + _suggestion(name, [*map(str, Scope)], known))
+            raise UsageError(
+                f"scope {name!r}: unknown" + _suggestion(name, [*map(str, Scope)], known)
+            )
     return frozenset(Scope(name) for name in names)
 
 

@@ -167,7 +167,7 @@ def test_a_revoked_token_ends_the_watching_and_a_new_one_goes_on_where_it_was(
 
 
 def test_an_expired_token_is_named_as_such(start_monitor: Start, open_page: Open) -> None:
-    monitor = start_monitor(authentication_timeout_s=2)
+    monitor = start_monitor()
     dashboard = open_page(monitor, f"#token={monitor.token(ttl_s=3)}")
     dashboard.wait("live")
     dashboard.wait("rejected")

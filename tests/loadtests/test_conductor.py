@@ -117,8 +117,8 @@ def test_a_starved_publisher_makes_the_run_invalid(
     assert result.passage.late_ours > result.passage.scheduled / 10
     judged = judge_run(
         [result],
-        calibration=Calibration(100),
-        bound_us=made.bound_us,
+        calibration=Calibration({"response_mean_us": 100}),
+        bounds_us=made.bounds_us,
         load_average=0,
         cores=2,
         interrupted=False,

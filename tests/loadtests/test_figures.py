@@ -27,7 +27,7 @@ def repeat(number: int, latencies_us: list[int], events: int, lost: int = 0) -> 
 
 
 def measured(results: list[RepeatResult], samples: tuple[Sample, ...] = ()) -> Measured:
-    return Measured(tuple(results), samples, Calibration(700.0), 0, seed=1)
+    return Measured(tuple(results), samples, Calibration({"response_mean_us": 700.0}), 0, seed=1)
 
 
 def test_the_value_is_the_median_of_repeats_with_an_interval_from_five_on() -> None:

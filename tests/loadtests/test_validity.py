@@ -63,8 +63,8 @@ GOOD = RepeatResult(
 
 def judge(*results: RepeatResult, **conditions: object) -> RunJudgement:
     usual: dict[str, object] = {
-        "calibration": Calibration(1000.0),
-        "bound_us": 5000.0,
+        "calibration": Calibration({"response_mean_us": 1000.0}),
+        "bounds_us": {"response_mean_us": 5000.0},
         "load_average": 0.5,
         "cores": 2,
         "interrupted": False,
@@ -112,8 +112,11 @@ def test_a_busy_generator_makes_the_run_invalid() -> None:
 
 
 def test_the_null_server_may_take_a_fifth_of_the_bound() -> None:
-    assert judge(GOOD, calibration=Calibration(1000.0)).verdict is RunVerdict.VALID
-    judged = judge(GOOD, calibration=Calibration(1001.0))
+    assert (
+        judge(GOOD, calibration=Calibration({"response_mean_us": 1000.0})).verdict
+        is RunVerdict.VALID
+    )
+    judged = judge(GOOD, calibration=Calibration({"response_mean_us": 1001.0}))
     assert judged.verdict is RunVerdict.INVALID
     assert "null server" in judged.reasons[0]
 

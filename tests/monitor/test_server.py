@@ -455,12 +455,20 @@ def test_a_revoked_token_and_a_disabled_subject_lose_their_silent_connections(st
         Peer(f"{monitor.url}?token={token}")
 
 
-def test_expiry_closes_a_silent_subscriber(start_monitor):
+@pytest.mark.parametrize("way", ["query", "message", "renewal"])
+def test_expiry_closes_a_silent_subscriber_however_it_authenticated(start_monitor, way):
     monitor = start_monitor()
-    with Peer(f"{monitor.url}?token={monitor.token(ttl_s=2)}") as reader:
-        expires = reader.hear()["expires_at"]
+    short = monitor.token(ttl_s=2)
+    query = {"query": f"?token={short}", "renewal": f"?token={monitor.token()}"}.get(way, "")
+    with Peer(monitor.url + query) as reader:
+        if way != "query":
+            reader.hear()
+            reader.say("auth", token=short, ref="a")
+        welcome = reader.until("auth_ok")[-1]
+        if way == "renewal" and "ref" not in welcome:
+            welcome = reader.until("auth_ok")[-1]
         assert reader.end() == (4401, "token expired")
-        assert abs(time.time() - expires) < 1.0
+        assert abs(time.time() - welcome["expires_at"]) < 1.0
 
 
 def test_metrics_and_state_need_the_admin_scope(start_monitor):
