@@ -56,7 +56,7 @@ CASES = [
     ("ann", r"C:\Users\ann\a.md", r"[redacted:home]\a.md"),
     ("Ann Lee", r"C:\\Users\\Ann Lee\\a.md", r"[redacted:home]\\a.md"),
     ("ann", "/mnt/c/Users/ann/a.md", "[redacted:home]/a.md"),
-    ("/root", "cannot open /root/.netrc", "cannot open [redacted:home]/.netrc"),
+    ("/root", "cannot open /root/notes.md", "cannot open [redacted:home]/notes.md"),
 ]
 
 
