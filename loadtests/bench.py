@@ -151,13 +151,17 @@ def run_locust(
             f" no result. It said: {said_last or 'nothing'}"
         )
     result = msgspec.json.decode(assignment.part.read_bytes(), type=RepeatResult)
+    if not ended and not interrupted:
+        late = "the load client did not end in time and was stopped"
+        return msgspec.structs.replace(result, interrupted=False, faults=(*result.faults, late))
     return msgspec.structs.replace(result, interrupted=result.interrupted or interrupted)
 
 
 def _follow(reading: int, assignment: Assignment, tell: Callable[[Progress], None]) -> bool:
     """Pass progress on until Locust ends; False if it takes far longer than it should."""
     decode = msgspec.json.Decoder(Progress).decode
-    planned_s = assignment.connect_s + assignment.warmup_s + assignment.window_s
+    planned_s = assignment.clients / _SPAWN_RATE + assignment.connect_s
+    planned_s += assignment.warmup_s + assignment.window_s
     deadline = time.monotonic() + planned_s + assignment.drain_s + _GRACE_S
     rest = b""
     with selectors.DefaultSelector() as selector:

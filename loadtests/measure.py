@@ -141,6 +141,7 @@ class _Session:
     def run(self) -> Path:
         interrupted = False
         url = self._plan.target.url
+        peer_of(self._plan.target, self._plan.allowed_hosts)  # refused before anything is started
         with Launch(self._plan.target) as launch:
             url = launch.target.url
             self._sampling.watch(Watch(0, launch.pid))

@@ -1,5 +1,6 @@
 """What is to be measured: a scenario's defaults, the command line's changes, and their limits."""
 
+import resource
 import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ MAX_RATE = 50_000.0
 
 #: A schedule is one memory-mapped file of 17 bytes an event, worked out in memory.
 MAX_EVENTS = 20_000_000
+
+#: What a Locust process opens beside its clients' sockets.
+SPARE_DESCRIPTORS = 64
 
 #: How long one client may take to become ready, and deliveries may take after the window.
 CONNECT_S = 10.0
@@ -142,6 +146,7 @@ def make_plan(
 
 def _check(plan: Plan) -> None:
     _at_least("--clients", plan.clients, 1)
+    _check_descriptors(plan.clients)
     _at_least("--repeats", plan.repeats, 1)
     _at_least("--duration", plan.window_s, 0.5)
     _at_least("--warmup", plan.warmup_s, 0)
@@ -166,6 +171,18 @@ def _check(plan: Plan) -> None:
     if plan.target.url.startswith("wss:"):
         raise UsageError(
             f"target {plan.target.url}: load over TLS is not supported; name a ws:// address"
+        )
+
+
+def _check_descriptors(clients: int) -> None:
+    """Each client is a descriptor of the Locust process, which inherits our limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = clients + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        most = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+        raise UsageError(
+            f"--clients {clients}: needs {needed} open files, {soft} are allowed; raise the limit"
+            f" with `ulimit -n {needed}` (at most {most} here) or ask for fewer clients"
         )
 
 

@@ -44,6 +44,8 @@ _UNAUTHENTICATED_BYTES = 10_240
 #: costs little and is noticed early.
 WRITE_BUFFER_BYTES = 64 * 1024
 
+_HEAD_END = b"\r\n\r\n"
+
 #: The longest method name and the space after it.
 _METHOD_BYTES = 8
 
@@ -115,6 +117,7 @@ class Connection(asyncio.Protocol):
         "_protocol",
         "_refusal",
         "_start",
+        "_tail",
         "cursor",
         "entered",
         "filter",
@@ -139,6 +142,7 @@ class Connection(asyncio.Protocol):
         self._fragments = 0
         self._refusal: Answer | None = None
         self._deadline = 0.0
+        self._tail = b""  # of what came: the end of the head may be split
         self._start = b""  # of what came: tells which method an unreadable request had
         self._ended = False  # nothing is written or read any more, but for the peer's own end
         self._protocol = ServerProtocol(
@@ -175,9 +179,27 @@ class Connection(asyncio.Protocol):
         """Feed the protocol; handle each request or frame it yields."""
         if self._ended:
             return  # the peer has been told to end; what it still sends is of no interest
-        protocol = self._protocol
-        if self.session is None and len(self._start) < _METHOD_BYTES:
+        if self.session is None:
+            self._request(data)
+        else:
+            self._receive(data)
+
+    def _request(self, data: bytes) -> None:
+        """Feed the head of the request; what comes behind it waits for our answer."""
+        if len(self._start) < _METHOD_BYTES:
             self._start += data[:_METHOD_BYTES]
+        seam = (self._tail + data).find(_HEAD_END)
+        if seam < 0:
+            self._tail = (self._tail + data)[-len(_HEAD_END) + 1 :]
+            self._receive(data)
+            return
+        behind = seam + len(_HEAD_END) - len(self._tail)
+        self._receive(data[:behind])
+        if data[behind:] and self.session is not None and not self._ended:
+            self._receive(data[behind:])
+
+    def _receive(self, data: bytes) -> None:
+        protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
             if self._ended:

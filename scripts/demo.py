@@ -3,6 +3,7 @@
 import argparse
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ def demo(root: Path, *, port: int, every_s: float, once: bool) -> None:
         NoVerdictError: the monitor does not start, or ended by itself.
         PipelineError: the documents are broken, and it was to run once.
     """
+    _require_free(port)
     with Launch(reference_monitor(port)) as launch:
         url = launch.target.url
         # After `#` the token stays in the browser: it is never sent with a request for a page.
@@ -40,6 +42,16 @@ def demo(root: Path, *, port: int, every_s: float, once: bool) -> None:
             time.sleep(every_s)
             if not launch.alive():
                 raise NoVerdictError(f"the monitor at {url} ended by itself; start again")
+
+
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UsageError(
+            f"port {port}: {error.strerror}; stop the program that has it, or give another --port"
+            " (0: a free one)"
+        ) from error
 
 
 def reference_monitor(port: int) -> Target:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from monitor.contract.documents import convert, read_toml
-from monitor.contract.evidence import Metric
+from monitor.contract.evidence import MEDIAN, Metric
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict, UsageError
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
@@ -175,7 +175,7 @@ def _unmet(
 
 
 def _compare(claim: Claim, measured: Metric) -> Judgement:
-    ends = measured.interval or (measured.value, measured.value)
+    ends = measured.interval or _span(measured)
     kept = [holds(end, claim.comparison, claim.bound, claim.tolerance) for end in ends]
     margin = _margin(claim, measured)
     rule = f"{claim.metric} {claim.comparison} {claim.bound:g} {claim.unit}"
@@ -184,8 +184,20 @@ def _compare(claim: Claim, measured: Metric) -> Judgement:
     if not any(kept):
         reason = f"{rule} does not hold: it was {measured.value:g}"
         return Judgement(claim, ClaimVerdict.FALSE, reason, measured, margin)
-    reason = f"the interval {ends[0]:g} to {ends[1]:g} {claim.unit} straddles the bound"
+    spread = "interval" if measured.interval else "repeats"
+    reason = f"the {spread} from {ends[0]:g} to {ends[1]:g} {claim.unit} straddles the bound"
     return Judgement(claim, ClaimVerdict.UNPROVEN, reason, measured, margin)
+
+
+def _span(measured: Metric) -> tuple[float, float]:
+    """Return the least and the greatest repeat, which too few repeats for an interval stand by.
+
+    A figure that is no median (a peak, a total) stands by itself.
+    """
+    if measured.statistic != MEDIAN:
+        return measured.value, measured.value
+    values = (*measured.repeats, measured.value)
+    return min(values), max(values)
 
 
 def _unproven(claim: Claim, reason: str, measured: Metric | None) -> Judgement:

@@ -102,6 +102,13 @@ FINDINGS = "findings.jsonl"
 TRANSCRIPTS = "transcripts.jsonl"
 _RUN = "run.json"
 
+#: The checksum of `run.json`, which holds those of all other files.
+_SEAL = "run.json.sha256"
+
+
+#: The statistic of a metric that does not say otherwise.
+MEDIAN = "median of repeats"
+
 
 class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     """One figure of a run, in `unit`.
@@ -113,7 +120,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
 
     value: float
     unit: str
-    statistic: str = "median of repeats"
+    statistic: str = MEDIAN
     repeats: tuple[float, ...] = ()
     interval: tuple[float, float] | None = None
     samples: int | None = None
@@ -259,6 +266,7 @@ class RunWriter:
         complete = msgspec.structs.replace(record, files=files)
         text = msgspec.json.format(msgspec.json.encode(complete), indent=2)
         (self._partial / _RUN).write_bytes(text + b"\n")
+        (self._partial / _SEAL).write_text(_sha256(self._partial / _RUN) + "\n", encoding="ascii")
         for path in self._partial.iterdir():
             _sync(path)
             path.chmod(0o444)
@@ -332,7 +340,7 @@ def load_run(path: Path) -> Run:
         record = msgspec.json.decode(text, type=RunRecord)
     except msgspec.MsgspecError as error:
         raise NoVerdictError(f"run {path}: {_RUN} is damaged: {error}") from error
-    for name, expected in record.files.items():
+    for name, expected in (*record.files.items(), (_RUN, _sealed(path))):
         try:
             found = _sha256(path / name)
         except OSError as error:
@@ -345,6 +353,16 @@ def load_run(path: Path) -> Run:
                 " differs; measure again or restore the file"
             )
     return Run(path, record)
+
+
+def _sealed(path: Path) -> str:
+    """Return the checksum that was noted of `run.json` itself."""
+    try:
+        return (path / _SEAL).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoVerdictError(
+            f"run {path}: incomplete: {_SEAL} cannot be read: {error}; measure again"
+        ) from error
 
 
 def list_runs(root: Path) -> list[Path]:

@@ -48,11 +48,13 @@ def latency_percentiles(dossier: Dossier) -> Plot | None:
 def _title(dossier: Dossier, merged: Distribution, claims: tuple[Claim, ...]) -> str:
     p99 = dossier.metric("response_p99_us")
     value = p99.value if p99 else merged.percentile(0.99)
-    answer = f"99 % of deliveries arrived within {quantity(value, 'us')}"
+    repeats = len(p99.repeats) if p99 else 0
+    typical = "Median repeat: " if repeats > 1 else ""
+    answer = f"{typical}99 % of deliveries within {quantity(value, 'us')}"
     mean = dossier.metric("response_mean_us")
     if mean is None:
         return answer
-    answer += f"; the mean was {quantity(mean.value, 'us')}"
+    answer += f", mean {quantity(mean.value, 'us')}"
     about_mean = [claim for claim in claims if claim.metric == "response_mean_us"]
     return answer + "".join(f", claimed {claim.claimed}" for claim in about_mean)
 

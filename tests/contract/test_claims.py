@@ -230,3 +230,14 @@ def test_a_mistaken_claims_document_is_named_with_its_key(tmp_path, text, says):
     with pytest.raises(UsageError, match=says) as caught:
         load_claims(file)
     assert str(file) in str(caught.value)
+
+
+def test_without_an_interval_one_repeat_over_the_bound_leaves_the_claim_unproven() -> None:
+    claim = Claim("c", "l", "<5 ms", "s", "chapter", "m", "<", 5.0, "ms")
+    for repeats, verdict in (
+        ((1.0, 1.0, 100.0), ClaimVerdict.UNPROVEN),
+        ((1.0, 2.0, 3.0), ClaimVerdict.TRUE),
+        ((6.0, 7.0, 100.0), ClaimVerdict.FALSE),
+    ):
+        metric = Metric(sorted(repeats)[1], "ms", repeats=repeats)
+        assert judge(claim, {"m": metric}, RunVerdict.VALID).verdict is verdict

@@ -260,3 +260,21 @@ def test_every_time_and_size_column_carries_its_unit(table):
         for name in table.names
         if name not in unitless and not name.endswith(units) and not name.startswith(counted)
     ] == []
+
+
+def test_a_figure_changed_in_run_json_is_noticed(tmp_path):
+    path = write(tmp_path)
+    changed = path / "run.json"
+    changed.chmod(0o644)
+    text = changed.read_text()
+    changed.write_text(text.replace('"value": ', '"value": 1', 1))
+    assert changed.read_text() != text
+    with pytest.raises(NoVerdictError, match=r"run\.json was changed"):
+        load_run(path)
+
+
+def test_a_run_without_its_seal_is_incomplete(tmp_path):
+    path = write(tmp_path)
+    (path / "run.json.sha256").unlink()
+    with pytest.raises(NoVerdictError, match="incomplete"):
+        load_run(path)

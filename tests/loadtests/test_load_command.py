@@ -237,3 +237,12 @@ def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
     assert record.metrics["deliveries_received"].value > 0
     assert "delivery" in done.stdout + done.stderr
     folders.assert_nothing_left()
+
+
+def test_more_clients_than_descriptors_is_refused_before_anything_starts(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    done = load(folders, profile(NULL_SERVER), trace, "--clients", "10000000")
+    assert done.returncode == 2
+    assert "ulimit -n" in done.stderr
+    folders.assert_nothing_left()

@@ -114,3 +114,20 @@ def test_a_frame_that_breaks_the_protocol_closes_with_the_code_for_it(shared, ca
         rest = raw.rest()
     assert re.search(rb"\x88." + code.to_bytes(2, "big"), rest, re.DOTALL)
     assert "Traceback" not in shared.log
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 10])
+def test_frames_sent_behind_the_request_are_answered_after_the_101(shared, cut):
+    token = shared.token()
+    head = UPGRADE % (b"AAAAAAAAAAAAAAAAAAAAAA==", 13)
+    request = head.replace(b"GET / ", f"GET /?token={token}&stream=off ".encode())
+    whole = request + masked(9, b"hi") + b"\x81\x02{}"  # a ping, then an unmasked frame
+    at = len(request) - cut
+    with Raw(shared.port) as raw:
+        raw.send(whole[:at])
+        raw.send(whole[at:])
+        answer = raw.rest()
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    _, _, frames = answer.partition(b"\r\n\r\n")
+    assert b"\x8a\x02hi" in frames
+    assert (1002).to_bytes(2, "big") in frames
