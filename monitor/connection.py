@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 
 from monitor import handshake, wire
 from monitor.admission import Admission
+from monitor.assembly import Assembly, TooManyFragmentsError
 from monitor.eventlog import Filter
 from monitor.gate import Pass
 from monitor.pages import Answer
@@ -109,11 +110,10 @@ class Connection(asyncio.Protocol):
     """One client. `entered` is what it holds at the gate; `peer` the connected address."""
 
     __slots__ = (
+        "_assembly",
         "_deadline",
         "_ended",
-        "_fragments",
         "_host",
-        "_message",
         "_protocol",
         "_refusal",
         "_start",
@@ -138,8 +138,7 @@ class Connection(asyncio.Protocol):
         self.writable = True
         self.transport: asyncio.Transport
         self._host = host
-        self._message: bytearray | None = None
-        self._fragments = 0
+        self._assembly = Assembly(host.settings.max_fragments)
         self._refusal: Answer | None = None
         self._deadline = 0.0
         self._tail = b""  # of what came: the end of the head may be split
@@ -346,22 +345,16 @@ class Connection(asyncio.Protocol):
                 pass  # ping and close: the protocol has put the answer among its writes
 
     def _assemble(self, frame: Frame, session: Session) -> None:
-        """Put fragments together; hand a whole text message to the session."""
-        whole: bytes | bytearray | memoryview = frame.data
-        if not frame.fin or self._message is not None:
-            self._message = self._message or bytearray()
-            self._message += frame.data
-            self._fragments += 1
-            if self._fragments > self._host.settings.max_fragments:
-                self.end(CloseCode.BAD_MESSAGE, "too many fragments")
-                return
-            if not frame.fin:
-                return
-            whole, self._message, self._fragments = self._message, None, 0
+        """Hand a whole text message to the session."""
         try:
-            text = str(whole, "utf-8")
+            text = self._assembly.add(frame.data, final=frame.fin)
+        except TooManyFragmentsError:
+            self.end(CloseCode.BAD_MESSAGE, "too many fragments")
+            return
         except UnicodeDecodeError:
             self._protocol.fail(CloseCode.INVALID_DATA, "not UTF-8")  # RFC 6455 section 8.1
+            return
+        if text is None:
             return
         self.carry_out(session.receive(text, self._host.now()))
         self._admit_size()

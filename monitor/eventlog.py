@@ -4,7 +4,7 @@ Append-only, in offset order without holes. A subscriber is a cursor into it; no
 per subscriber. Memory is bounded by `max_bytes` of frames and by the phases kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -205,11 +205,6 @@ class EventLog:
             kept.append(self._frames[index])
         kept.reverse()
         return Stretch(b"".join(kept), after + end - start, len(kept), omitted)
-
-    def extend(self, entries: Iterable[tuple[bytes, About]]) -> None:
-        """Append several entries (a reloaded tail)."""
-        for frame, about in entries:
-            self.append(frame, about)
 
     def _shared(self, about: About) -> About:
         """Return one object for all entries about the same, so that each costs a pointer."""

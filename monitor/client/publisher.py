@@ -6,6 +6,7 @@ bounded outbox; when it is back they are delivered once each, in order.
 
 import asyncio
 import logging
+from abc import abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -61,8 +62,9 @@ class _Publisher(Reporter):
         if added.alone:
             self._wake()
 
+    @abstractmethod
     def _wake(self) -> None:
-        raise NotImplementedError
+        """Tell the delivery, which may be on another thread, that there is something to send."""
 
     def _report_undelivered(self) -> Tally:
         tally = self.tally

@@ -6,6 +6,7 @@ Shared by both publishers. Nothing here waits, and nothing here raises because o
 import itertools
 import math
 import secrets
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from types import TracebackType
@@ -26,7 +27,7 @@ def utc_timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class Reporter:
+class Reporter(ABC):
     """Turns calls into events with ids of their own and puts them into the outbox."""
 
     def __init__(self, outbox: Outbox, run: str | None) -> None:
@@ -79,8 +80,9 @@ class Reporter:
         """Report that the file at `path` was moved to the trash."""
         return self.publish("file_trashed", path=path, phase=phase)
 
+    @abstractmethod
     def _put(self, entry: Entry) -> None:
-        raise NotImplementedError
+        """Put one event into the outbox, and see to it that it is sent."""
 
 
 class Phase:
