@@ -99,7 +99,8 @@ def test_everything_is_reached_with_the_keyboard_alone(
     dashboard = open_page(monitor)
     dashboard.wait("signed_out")
     page = dashboard.page
-    page.keyboard.insert_text(monitor.token())  # the field has the focus already
+    page.locator("#token:focus").wait_for()  # the field takes the focus by itself
+    page.keyboard.insert_text(monitor.token())
     page.keyboard.press("Enter")
     dashboard.wait("live")
     dashboard.wait_count(".phase .error[tabindex]", 1)
