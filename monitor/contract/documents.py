@@ -8,7 +8,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,6 +17,7 @@ from monitor.contract.verdicts import UsageError
 Document = TypeVar("Document")
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+_NO_CHOICE = re.compile(r"Invalid enum value (?P<value>'[^']*'|\S+)$")
 _AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 
 
@@ -55,22 +56,45 @@ def _explain(message: str, into: type) -> str:
     said = _AT_PATH.sub("", message)
     unknown = _UNKNOWN_FIELD.search(said)
     if unknown is None:
+        said += _choices(said, into, path)
         return f"key `{path}`: {said}" if path else said
     key = f"{path}.{unknown['field']}" if path else unknown["field"]
     known = _known_fields(into, path)
-    close = difflib.get_close_matches(unknown["field"], known, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(known))}"
-    return f"unknown key `{key}`; {hint}"
+    return f"unknown key `{key}`; {_nearest(unknown['field'], known)}"
+
+
+def _nearest(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(known))}"
+
+
+def _choices(said: str, into: type, path: str) -> str:
+    """Return what would have been right where a word is none of those expected."""
+    wrong = _NO_CHOICE.search(said)
+    words = _words_in(_annotation_at(into, path)) if wrong else []
+    return f"; {_nearest(wrong['value'].strip(chr(39)), words)}" if wrong and words else ""
+
+
+def _annotation_at(into: type, path: str) -> Any:
+    """Return the annotation that `path` (dotted, with [i] and [...] steps) leads to."""
+    here: Any = into
+    for step in filter(None, re.split(r"\.|\[[^\]]*\]", path)):
+        struct = _struct_in(here)
+        here = None if struct is None else get_type_hints(struct).get(step)
+    return here
+
+
+def _words_in(annotation: Any) -> list[str]:
+    """Return the words of every Literal inside an annotation, not looking into structs."""
+    if get_origin(annotation) is Literal:
+        return [word for word in get_args(annotation) if isinstance(word, str)]
+    return [word for part in get_args(annotation) for word in _words_in(part)]
 
 
 def _known_fields(into: type, path: str) -> list[str]:
-    """Field names of the struct that `path` (dotted, with [i] and [...] steps) leads to."""
-    here: Any = into
-    for step in filter(None, re.split(r"\.|\[[^\]]*\]", path)):
-        here = _struct_in(get_type_hints(here).get(step))
-        if here is None:
-            return []
-    return [field.encode_name for field in msgspec.structs.fields(here)]
+    """Return the field names of the struct that `path` leads to."""
+    here = _struct_in(_annotation_at(into, path))
+    return [] if here is None else [field.encode_name for field in msgspec.structs.fields(here)]
 
 
 def _struct_in(annotation: Any) -> Any:

@@ -182,7 +182,11 @@ class Launch:
         return done.stdout.strip()
 
     def _fill(self, command: Sequence[str]) -> list[str]:
-        values: Mapping[str, str] = {"python": sys.executable, "state": self._state}
+        values: Mapping[str, str] = {
+            "python": sys.executable,
+            "state": self._state,
+            "folder": str(self.target.path.parent),
+        }
         return [fill(part, values) for part in command]
 
 

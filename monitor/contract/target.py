@@ -1,174 +1,59 @@
-"""Target profiles: how to reach, authenticate to and speak with a service, and what it promises.
+"""Loads target profiles and checks that what they say holds together.
 
-A profile is a TOML file. Judges decide nothing about a service by guessing: what the profile
-does not say, they do not assume.
+A profile is a TOML file: how to reach, authenticate to and speak with a service, and what it
+promises. Judges decide nothing about a service by guessing: what the profile does not say, they
+do not assume.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from monitor.contract.documents import convert, read_toml
+from monitor.contract.profile import (
+    Authentication,
+    Commands,
+    Credentials,
+    Keepalive,
+    Method,
+    Observe,
+    Pages,
+    Publish,
+    Resume,
+    Signing,
+    Start,
+    Subscribe,
+    Target,
+    TokenKind,
+    TokenSource,
+    fill,
+)
+from monitor.contract.promises import Promises
 from monitor.contract.verdicts import UsageError
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Method = Literal["query", "header", "message"]
-
-
-class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the harness starts the service. Without this table the service must be running.
-
-    In `command`, `{python}` is this interpreter, `{state}` a fresh folder removed afterwards.
-    With `ready = "json-url"` the first line on stdout is a JSON object whose `url` is the
-    address; with `ready = "connect"` the service is ready once `url` accepts a connection.
-    """
-
-    command: tuple[str, ...]
-    ready: Literal["json-url", "connect"] = "json-url"
-    ready_timeout_s: Positive = 15.0
-    stop_timeout_s: Positive = 10.0
-    environment: dict[str, str] = {}
-
-
-class Authentication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How each way of authenticating is spelled; `{token}` stands for the token.
-
-    `accepted` is text found in the first message after success; without it a service is taken
-    to have accepted once the handshake is done.
-    """
-
-    methods: tuple[Method, ...] = ()
-    query_parameter: str = "token"
-    header_name: str = "Authorization"
-    header_value: str = "Bearer {token}"
-    message: str | None = None
-    accepted: str | None = None
-
-
-class TokenSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where one kind of token comes from: an environment variable, or a command's stdout.
-
-    In `command`, `{python}` and `{state}` are as in `Start`.
-    """
-
-    environment: str | None = None
-    command: tuple[str, ...] | None = None
-
-
-class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an event is published, and how it is recognised on arrival.
-
-    In `message`, `{event}` is the event as a JSON object. The harness puts a text of its own,
-    `wsp-<run>-<number>`, into the event's `id_field` and looks for it in what subscribers
-    receive, so the service must pass that field through. `acknowledged` and `refused` are texts
-    in the answers to a publication; `thinned` is text in a notice that events were left out,
-    with the number of them under `thinned_count`.
-    """
-
-    message: str
-    id_field: str = "id"
-    acknowledged: str | None = None
-    refused: str | None = None
-    thinned: str | None = None
-    thinned_count: str = "omitted"
-
-
-class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client sends after authentication to receive events, and the answer's mark.
-
-    Without `message`, a client that is connected and authenticated is subscribed.
-    """
-
-    message: str | None = None
-    accepted: str | None = None
-
-
-class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the service promises; None where it promises nothing."""
-
-    requests_per_window: Count | None = None
-    window_s: Positive = 60.0
-    connections_per_address: Count | None = None
-    publish_events_per_s: Count | None = None
-    authentication_deadline_s: Positive | None = None
-    idle_timeout_s: Positive | None = None
-
-
-class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which processes to watch when the harness did not start the service itself."""
-
-    pid: int | None = None
-    pid_file: str | None = None
-
-
-class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One service, as its profile describes it.
-
-    `path` and `claims_path` are filled in by `load_target`.
-    """
-
-    name: str
-    url: str
-    publish: Publish
-    format: Literal[1] = 1
-    claims: str | None = None
-    start: Start | None = None
-    authentication: Authentication = Authentication()
-    tokens: dict[Literal["subscribe", "publish"], TokenSource] = {}
-    subscribe: Subscribe = Subscribe()
-    promises: Promises = Promises()
-    observe: Observe = Observe()
-    path: Path = Path()
-
-    @property
-    def claims_path(self) -> Path | None:
-        """The claims document this profile names, resolved beside the profile."""
-        return None if self.claims is None else self.path.parent / self.claims
-
-    def at(self, url: str) -> Self:
-        """Return this target at another URL (the port a started service took)."""
-        return msgspec.structs.replace(self, url=url)
-
-    def credentials(self, token: str | None, method: Method | None = None) -> "Credentials":
-        """Spell `token` for this service: URL, headers and first message.
-
-        Without `method`, the first of the profile's methods is used.
-
-        Raises:
-            UsageError: the profile declares methods but not this one.
-        """
-        spelled = self.authentication
-        if token is None or not spelled.methods:
-            return Credentials(self.url, {}, None)
-        chosen = method or spelled.methods[0]
-        if chosen not in spelled.methods:
-            raise UsageError(
-                f"target profile {self.path}: authentication method {chosen!r} is not among its"
-                f" `authentication.methods` ({', '.join(spelled.methods)})"
-            )
-        match chosen:
-            case "query":
-                joint = "&" if urlsplit(self.url).query else "?"
-                query = f"{joint}{spelled.query_parameter}={quote(token, safe='')}"
-                return Credentials(self.url + query, {}, None)
-            case "header":
-                value = fill(spelled.header_value, {"token": token})
-                return Credentials(self.url, {spelled.header_name: value}, None)
-            case "message":
-                assert spelled.message is not None  # noqa: S101 - load_target checked it
-                return Credentials(self.url, {}, fill(spelled.message, {"token": token}))
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What one client presents: the URL to connect to, extra headers, and a first message."""
-
-    url: str
-    headers: dict[str, str]
-    message: str | None
+__all__ = [
+    "Authentication",
+    "Commands",
+    "Credentials",
+    "Keepalive",
+    "Method",
+    "Observe",
+    "Pages",
+    "Promises",
+    "Publish",
+    "Resume",
+    "Signing",
+    "Start",
+    "Subscribe",
+    "Target",
+    "TokenKind",
+    "TokenSource",
+    "fill",
+    "load_target",
+]
 
 
 def load_target(path: Path) -> Target:
@@ -182,40 +67,147 @@ def load_target(path: Path) -> Target:
     if "path" in table:
         raise UsageError(f"{source}: unknown key `path`; remove it")
     target = msgspec.structs.replace(convert(table, Target, source), path=path.resolve())
-    _check(target, source)
+    for fault in _faults(target):
+        raise UsageError(f"{source}: {fault}")
+    _check_variants(target)
     return target
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """Replace each `{name}` of `values` in `template`; other braces (JSON's) stay."""
-    for name, value in values.items():
-        template = template.replace("{" + name + "}", value)
-    return template
+def _faults(target: Target) -> Iterator[str]:
+    """Yield what does not hold together, each as the key and what to do about it."""
+    yield from _of_the_address(target)
+    yield from _of_templates(target)
+    yield from _of_tokens(target)
+    yield from _of_promises(target.promises)
+    yield from _of_the_rest(target)
 
 
-def _check(target: Target, source: str) -> None:
+def _of_the_address(target: Target) -> Iterator[str]:
     parts = urlsplit(target.url)
     if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        raise UsageError(
-            f"{source}: key `url`: expected ws://HOST or wss://HOST, got {target.url!r}"
-        )
-    if "{event}" not in target.publish.message:
-        raise UsageError(
-            f"{source}: key `publish.message`: expected a template with {{event}} in it,"
-            f" got {target.publish.message!r}"
-        )
+        yield f"key `url`: expected ws://HOST or wss://HOST, got {target.url!r}"
+    if target.tls.required and parts.scheme == "ws":
+        yield "key `tls.required`: contradicts `url`, which is ws://; write wss://"
+    pages = target.pages
+    named = {"dashboard": pages.dashboard, "metrics": pages.metrics, "state": pages.state}
+    for key, page in (*named.items(), *(("open", page) for page in pages.open)):
+        if page is not None and not page.startswith("/"):
+            yield f"key `pages.{key}`: expected a path such as /metrics, got {page!r}"
+
+
+def _of_templates(target: Target) -> Iterator[str]:
     if "message" in target.authentication.methods and target.authentication.message is None:
-        raise UsageError(
-            f"{source}: key `authentication.message`: missing, though `authentication.methods`"
+        yield (
+            "key `authentication.message`: missing, though `authentication.methods`"
             " lists 'message'; give the first message, with {token} in it"
         )
-    for kind, source_of in target.tokens.items():
-        if (source_of.environment is None) == (source_of.command is None):
-            raise UsageError(
-                f"{source}: key `tokens.{kind}`: expected exactly one of `environment`, `command`"
-            )
-    if target.authentication.methods and not target.tokens:
-        raise UsageError(
-            f"{source}: key `tokens`: missing, though `authentication.methods` is given; say"
+    templates = [("publish.message", target.publish.message, "{event}")]
+    if target.publish.with_token is not None:
+        templates += [("publish.with_token", target.publish.with_token, p) for p in _OWN_TOKEN]
+    if target.subscribe.filtered is not None:
+        templates.append(("subscribe.filtered", target.subscribe.filtered, "{value}"))
+        if target.subscribe.filter_field is None:
+            yield "key `subscribe.filter_field`: missing, though `subscribe.filtered` is given"
+    if target.resume is not None:
+        templates.append(("resume.message", target.resume.message, "{offset}"))
+        if "{epoch}" in target.resume.message and target.resume.epoch_field is None:
+            yield "key `resume.epoch_field`: missing, though `resume.message` has {epoch} in it"
+    if target.commands.disable is not None:
+        templates.append(("commands.disable", " ".join(target.commands.disable), "{subject}"))
+    if target.commands.revoke is not None:
+        templates.append(("commands.revoke", " ".join(target.commands.revoke), "{token}"))
+    for key, template, part in templates:
+        if part not in template:
+            yield f"key `{key}`: expected a template with {part} in it, got {template!r}"
+    if target.events is not None and not _is_object(target.events.example):
+        yield f"key `events.example`: expected a JSON object, got {target.events.example!r}"
+
+
+#: What a publication that carries a token of its own has to have room for.
+_OWN_TOKEN = ("{token}", "{event}")
+
+
+def _of_tokens(target: Target) -> Iterator[str]:
+    for kind, source in target.tokens.items():
+        if (source.environment is None) == (source.command is None):
+            yield f"key `tokens.{kind}`: expected exactly one of `environment`, `command`"
+        if kind == "short_lived" and source.lifetime_s is None:
+            yield "key `tokens.short_lived.lifetime_s`: missing; say how many seconds it lives"
+    signing = target.signing
+    if target.authentication.methods and not target.tokens and signing is None:
+        yield (
+            "key `tokens`: missing, though `authentication.methods` is given; say"
             " where tokens come from"
         )
+    if signing is None:
+        return
+    given = [signing.environment, signing.command, signing.file]
+    if sum(source is not None for source in given) != 1:
+        yield "key `signing`: expected exactly one of `environment`, `command`, `file`"
+    for key in ("exp", "sub"):
+        if f'"{key}"' not in signing.claims:
+            yield f"key `signing.claims`: expected a JSON object with `{key}` in it"
+
+
+#: Promises of which the first has a meaning only up to the second.
+_ORDERED = (
+    ("connections_per_address", "max_connections"),
+    ("idle_timeout_s", "connection_lifetime_s"),
+)
+
+
+def _of_promises(limits: Promises) -> Iterator[str]:
+    """Contradictory limits, and promises that say nothing without another."""
+    if (limits.ping_interval_s is None) != (limits.ping_answer_deadline_s is None):
+        yield (
+            "keys `promises.ping_interval_s`, `promises.ping_answer_deadline_s`: one says"
+            " nothing without the other; give both or neither"
+        )
+    for smaller, larger in _ORDERED:
+        low, high = getattr(limits, smaller), getattr(limits, larger)
+        if low is not None and high is not None and low > high:
+            yield (
+                f"key `promises.{smaller}`: contradictory: {low:g} is never reached,"
+                f" because `promises.{larger}` is {high:g}; lower the one or raise the other"
+            )
+    for key in ("idle_timeout_s", "authentication_deadline_s", "handshake_deadline_s"):
+        deadline = getattr(limits, key)
+        if deadline is not None and limits.tolerance_s >= deadline:
+            yield (
+                f"key `promises.tolerance_s`: contradictory: {limits.tolerance_s:g} s is not"
+                f" less than `promises.{key}`, {deadline:g} s, which it would make meaningless"
+            )
+
+
+def _of_the_rest(target: Target) -> Iterator[str]:
+    both = sorted(set(target.origins.allowed) & set(target.origins.foreign))
+    if both:
+        yield f"key `origins.foreign`: contradictory: {both[0]!r} is allowed, too"
+    for key, reason in target.declined.items():
+        if not reason.strip():
+            yield f"key `declined.{key}`: expected the reason, got an empty text"
+    for waiver in target.waivers:
+        if waiver.check in target.declined:
+            yield f"key `waivers`: contradictory: {waiver.check} is declined, too; keep one"
+    if target.start is None and (target.short is not None or target.variants):
+        key = "short" if target.short is not None else "variants"
+        yield f"key `{key}`: needs a `[start]` table, whose command it adds to"
+
+
+def _check_variants(target: Target) -> None:
+    """See that what a variant promises is well-formed and no contradiction, either."""
+    varied = {"short": target.shortened()} if target.short is not None else {}
+    for name in target.variants:
+        other = target.variant(name)
+        if other is not None:
+            varied[f"variants.{name}"] = other
+    for key, other in varied.items():
+        for fault in _of_promises(other.promises):
+            raise UsageError(f"target profile {target.path}: table `{key}`: {fault}")
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
