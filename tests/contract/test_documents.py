@@ -1,4 +1,5 @@
 import re
+from typing import Literal
 
 import msgspec
 import pytest
@@ -18,6 +19,8 @@ class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     many: tuple[Inner, ...] = ()
     named: dict[str, Inner] = {}
     maybe: Inner | None = None
+    word: Literal["apple", "pear"] = "pear"
+    words: dict[Literal["first", "second"], Inner] = {}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,9 @@ class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
         ({"name": 1}, "key `name`: Expected `str`, got `int`"),
         ({"name": "a", "inner": {"retries": "2"}}, "key `inner.retries`: Expected `int`"),
+        ({"name": "a", "word": "appel"}, "Invalid enum value 'appel'; did you mean `apple`?"),
+        ({"name": "a", "word": "x"}, "Invalid enum value 'x'; known here: apple, pear"),
+        ({"name": "a", "words": {"frist": {}}}, "key `words`: Invalid enum value 'frist'; did you"),
         ({}, "missing required field `name`"),
     ],
 )

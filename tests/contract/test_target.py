@@ -1,11 +1,15 @@
+import re
+from datetime import date
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import monitor
-from monitor.contract.target import fill, load_target
+from monitor.contract.target import Target, fill, load_target
 from monitor.contract.verdicts import UsageError
 
 REFERENCE = Path(monitor.__file__).parent / "target.toml"
@@ -21,6 +25,25 @@ methods = ["query", "header", "message"]
 message = '{"type":"auth","token":"{token}"}'
 [tokens.subscribe]
 environment = "A_TOKEN"
+"""
+WAIVER = """\
+[[waivers]]
+check = "AU10"
+owner = "Ada"
+reason = "links in mails"
+expires = {}
+"""
+STARTED = """\
+[start]
+command = ["serve"]
+environment = {{ MODE = "test" }}
+[promises]
+idle_timeout_s = 300
+window_s = 60
+[short]
+arguments = ["--idle", "3"]
+environment = {{ HASTE = "1" }}
+promises = {{ {} }}
 """
 
 
@@ -85,6 +108,55 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
             '[start]\ncommand = ["x"]\nready = "soon"',
             "key `start.ready`: Invalid enum value 'soon'",
         ),
+        (
+            "[promises]\nactivity = ['mesage']",
+            "key `promises.activity[0]`: Invalid enum value 'mesage'; did you mean `message`?",
+        ),
+        ("[promises]\nidle_timeout_s = '5'", "key `promises.idle_timeout_s`: Expected `float"),
+        ("[promises]\nping_interval_s = 5", "keys `promises.ping_interval_s`, `promises.ping_an"),
+        (
+            "[promises]\nconnections_per_address = 9\nmax_connections = 5",
+            "key `promises.connections_per_address`: contradictory: 9 is never reached",
+        ),
+        (
+            "[promises]\nidle_timeout_s = 1.0",
+            "key `promises.tolerance_s`: contradictory: 1 s is not less than `promises.idle",
+        ),
+        (
+            "[answers]\nunauthorised = {}",
+            "key `answers`: Invalid enum value 'unauthorised'; did you mean `unauthenticated`?",
+        ),
+        ("[answers.idle]\nclose = [99]", "key `answers[...].close[0]`: Expected `int` >= 1000"),
+        ('[tokens.short_lived]\nenvironment = "A"', "key `tokens.short_lived.lifetime_s`: missing"),
+        ("[signing]\nclaims = '{}'", "key `signing`: expected exactly one of `environment`"),
+        (
+            "[signing]\nclaims = '{}'\nfile = 'k'",
+            "key `signing.claims`: expected a JSON object with `exp` in it",
+        ),
+        ('[commands]\nrevoke = ["x"]', "key `commands.revoke`: expected a template with {token}"),
+        ('[commands]\ndisable = ["x"]', "key `commands.disable`: expected a template with {subj"),
+        ("[subscribe]\nfiltered = 'x'", "key `subscribe.filter_field`: missing, though"),
+        ("[resume]\nmessage = 'x'\nrecovered = 'y'", "key `resume.message`: expected a template"),
+        (
+            "[resume]\nmessage = '{epoch} {offset}'\nrecovered = 'y'",
+            "key `resume.epoch_field`: missing",
+        ),
+        ("[events]\nexample = '[]'", "key `events.example`: expected a JSON object, got '[]'"),
+        ("[pages]\nmetrics = 'metrics'", "key `pages.metrics`: expected a path such as /metrics"),
+        ("[tls]\nrequired = true", "key `tls.required`: contradicts `url`, which is ws://"),
+        (
+            "[origins]\nallowed = ['https://a']\nforeign = ['https://a']",
+            "key `origins.foreign`: contradictory: 'https://a' is allowed, too",
+        ),
+        ("[declined]\nRL5 = ' '", "key `declined.RL5`: expected the reason, got an empty text"),
+        ("[[waivers]]\ncheck = 'AU10'", "key `waivers[0]`: Object missing required field `owner`"),
+        (WAIVER.format("'soon'"), "key `waivers[0].expires`: Invalid RFC3339"),
+        (
+            WAIVER.format("2027-01-31") + "[declined]\nAU10 = 'no'",
+            "key `waivers`: contradictory: AU10 is declined, too",
+        ),
+        ("[short]", "key `short`: needs a `[start]` table"),
+        ("[variants.tsl]", "key `variants`: Invalid enum value 'tsl'; did you mean `tls`?"),
         ("[start]\nready_timeout = 1", "unknown key `start.ready_timeout`; did you mean `ready_t"),
     ],
 )
@@ -92,6 +164,71 @@ def test_a_table_that_cannot_work_is_refused_when_it_is_loaded(load, table, says
     with pytest.raises(UsageError) as caught:
         load(MINIMAL + table)
     assert f"target.toml: {says}" in str(caught.value)
+
+
+def test_shortened_durations_replace_the_promised_ones_and_leave_the_others(load):
+    short = load(MINIMAL + STARTED.format("idle_timeout_s = 3")).shortened()
+    assert (short.promises.idle_timeout_s, short.promises.window_s) == (3.0, 60.0)
+    assert short.start.command == ("serve", "--idle", "3")
+    assert short.start.environment == {"MODE": "test", "HASTE": "1"}
+
+
+def test_a_target_without_a_short_form_keeps_its_promises(load):
+    target = load(MINIMAL)
+    assert target.shortened() is target
+
+
+@pytest.mark.parametrize(
+    ("promises", "says"),
+    [
+        ("idle_timeout = 3", "table `short.promises`: unknown key `idle_timeout`; did you mean `i"),
+        ("idle_timeout_s = '3'", "table `short.promises`: key `idle_timeout_s`: Expected `float"),
+        ("idle_timeout_s = 0.5", "table `short`: key `promises.tolerance_s`: contradictory"),
+    ],
+)
+def test_the_promises_of_a_short_form_are_checked_when_the_profile_is_loaded(load, promises, says):
+    with pytest.raises(UsageError) as caught:
+        load(MINIMAL + STARTED.format(promises))
+    assert f"target.toml: {says}" in str(caught.value)
+
+
+def test_a_variant_is_there_only_if_the_profile_has_it():
+    target = load_target(REFERENCE)
+    compressing = target.variant("compression")
+    assert compressing.start.command == (*target.start.command, "--compression")
+    assert load_target(REFERENCE).variant("proxy").promises == target.promises
+    assert target.shortened().variant("tls").promises.idle_timeout_s == 3.0
+
+
+def test_a_waiver_holds_to_the_end_of_its_last_day(load):
+    (waiver,) = load(MINIMAL + WAIVER.format("2027-01-31")).waivers
+    assert not waiver.expired(date(2027, 1, 31))
+    assert waiver.expired(date(2027, 2, 1))
+
+
+def test_the_page_on_profiles_names_every_key_and_every_word():
+    page = (Path(monitor.__file__).parents[1] / "docs" / "targets.md").read_text()
+    quoted = " ".join(re.findall(r"`+([^`]+)`+", page))
+    named = set(re.findall(r"[\w-]+", quoted)) | set(re.findall(r"\b1\.\d", quoted))
+    assert [word for word in _words(Target) if word not in named] == []
+
+
+def _words(struct):
+    """Yield the keys of a struct and of those inside it; and the words a value may be."""
+    hints = get_type_hints(struct)
+    for field in msgspec.structs.fields(struct):
+        if field.name != "path":
+            yield from (field.name, *_inside(hints[field.name]))
+
+
+def _inside(annotation):
+    if get_origin(annotation) is Literal:
+        yield from filter(lambda word: isinstance(word, str), get_args(annotation))
+    elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield from _words(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _inside(part)
 
 
 def test_each_way_to_authenticate_spells_the_token_its_own_way(load):
