@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest demo serve test lint check format benchmark soak screenshots trace clean
+.PHONY: help setup loadtest demo serve test lint check format benchmark calibrate soak screenshots trace clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: setup ## put the code into its standard form
 
 benchmark: setup ## time the monitor's hot paths
 	@$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only $(ARGS)
+
+calibrate: setup ## hold the load harness against a server whose every delay and fault is known
+	@$(BIN)/python -m tests.calibration $(ARGS)
 
 screenshots: setup ## take the dashboard's pictures in docs/pictures
 	@$(BIN)/python -m scripts.screenshots $(ARGS)
