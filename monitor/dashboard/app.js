@@ -128,7 +128,8 @@ function signOut() {
   keepToken(null);
   chosenRun = null;
   store.clear();
-  eventRows.redraw();
+  pause(false);
+  eventRows.clear();
   seeGaps();
   connection.signOut();
 }
@@ -156,7 +157,7 @@ function listen() {
   onClick("copy-command", () => copyText(byId("command").textContent, byId("copy-command")));
   onClick("copy", () => copyText(eventRows.jsonLines(), byId("copy")));
   onClick("download", download);
-  onClick("pause", pause);
+  onClick("pause", () => pause(!eventRows.paused));
   byId("run").addEventListener("change", chooseRun);
   byId("filters").addEventListener("input", filterEvents);
   byId("filters").addEventListener("submit", (submitted) => submitted.preventDefault());
@@ -182,9 +183,9 @@ function filterEvents() {
   changed();
 }
 
-function pause() {
-  eventRows.paused = !eventRows.paused;
-  byId("pause").setAttribute("aria-pressed", String(eventRows.paused));
+function pause(paused) {
+  eventRows.paused = paused;
+  byId("pause").setAttribute("aria-pressed", String(paused));
   changed();
 }
 
@@ -194,7 +195,6 @@ function seeGaps() {
 }
 
 async function copyText(text, button) {
-  const label = button.textContent;
   let outcome = "Copied";
   try {
     await navigator.clipboard.writeText(text);
@@ -203,7 +203,7 @@ async function copyText(text, button) {
   }
   button.textContent = outcome;
   setTimeout(() => {
-    button.textContent = label;
+    button.textContent = "Copy";
   }, 1_500);
 }
 
@@ -339,16 +339,6 @@ function setText(id, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Give a select these [value, text] options, keeping the choice; touch it only if they differ. */
-function setOptions(select, options, chosen) {
-  const wanted = JSON.stringify(options);
-  if (select.options.length !== options.length || select.wanted !== wanted) {
-    select.wanted = wanted;
-    select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-  }
-  if (select.value !== chosen) select.value = chosen;
-}
-
 function drawRuns() {
   const newest = store.newest();
   if (chosenRun !== null && !store.runs.has(chosenRun)) {
@@ -360,10 +350,10 @@ function drawRuns() {
   const options = runs.map((run) => [`=${run.key}`, `${name(run)} · ${views.WORDS[runStatus(run)]}`]);
   if (newest) options.unshift(["newest", `newest: ${name(newest)}`]);
   byId("run-choice").hidden = !newest;
-  setOptions(byId("run"), options, chosenRun === null ? "newest" : `=${chosenRun}`);
+  views.setOptions(byId("run"), options, chosenRun === null ? "newest" : `=${chosenRun}`);
   const phases = [...store.phaseNames].map((phase) => [phase, phase]);
   const { value } = byId("filter-phase");
-  setOptions(byId("filter-phase"), [["", "all"], ...phases], store.phaseNames.has(value) ? value : "");
+  views.setOptions(byId("filter-phase"), [["", "all"], ...phases], store.phaseNames.has(value) ? value : "");
 }
 
 function drawSummary(run, now) {
@@ -386,7 +376,10 @@ function drawLog() {
   const kept = Math.min(store.log.end, store.log.capacity);
   const number = (value) => value.toLocaleString("en");
   byId("log-empty").hidden = eventRows.shown > 0;
-  setText("log-empty", kept ? "No event passes the filter." : "No event yet.");
+  const nothing = eventRows.outrun
+    ? "The events from before the pause are no longer kept."
+    : "No event passes the filter.";
+  setText("log-empty", kept ? nothing : "No event yet.");
   setText("log-count", `${number(eventRows.shown)} shown of ${number(kept)} kept`);
   setText("pause", eventRows.paused ? `Resume (${number(eventRows.waiting)} new)` : "Pause");
   const speed = rate.perSecond ? ` · ${number(rate.perSecond)} a second` : "";

@@ -3,7 +3,7 @@
 // Touches no document: socket, probe, clock, timer and randomness are passed in as `env`; what
 // comes of it is told to a `listener`. Times are milliseconds.
 
-import { Cursor } from "./store.js";
+import { Resumption } from "./resumption.js";
 
 export const FIRST_DELAY_MS = 1_000;
 export const LONGEST_DELAY_MS = 30_000;
@@ -11,14 +11,11 @@ export const LONGEST_DELAY_MS = 30_000;
 export const STABLE_AFTER_MS = 10_000;
 /** How long the monitor has to answer a handshake, a message or a ping. */
 export const ANSWER_MS = 10_000;
-/** Events of the past a newly opened page asks for, so that log and timeline do not begin empty. */
-export const HISTORY_EVENTS = 2_000;
 
-/**
- * Put on top of a wait the monitor asks for: clocks and timers round differently; and where one
- * request will be admitted again, signing in still takes three or four.
- */
-const MARGIN_MS = { limited: 1_000, restarting: 50, waiting: 50 };
+/** Put on top of a wait the monitor asks for: clocks and timers round differently. */
+const MARGIN_MS = 50;
+/** On top of that where one request will be admitted, and signing in takes three or four. */
+const SIGN_IN_MARGIN_MS = 950;
 /** Returning to a tab asks the connection whether it is alive if nothing was heard for so long. */
 const QUIET_MS = 5_000;
 
@@ -41,7 +38,7 @@ export function backoffDelay(failures, random) {
  *
  * env: open() → WebSocket; probe() → Promise of {status, retryAfter} or null; now(); random();
  *   after(ms, callback) → cancel.
- * listener: status(), event(event, live), snapshot(states), gap(gap), reset().
+ * listener: status(), and what `Resumption` tells its own.
  */
 export class Connection {
   #env;
@@ -55,29 +52,33 @@ export class Connection {
   #heardAt = 0;
   #pingedAt = null;
   #idle = 300_000;
-  #asked = null; // what the next fence answers: first, history, resume; null: nothing was asked
-  #answerable = false; // whether a message of ours other than a ping waits for its answer
+  #pending = null; // the message of ours, other than a ping, that waits for its answer
   #retryAfter = null;
-  #cursor = null;
-  #states = [];
-  #history = null;
-  #target = 0;
+  #resumption;
 
   constructor(env, listener) {
     this.#env = env;
     this.#listener = listener;
+    this.#resumption = new Resumption(listener);
     this.status = { kind: "signed_out" };
     /** When what is shown stopped being current; null while it is, or before it ever was. */
     this.staleSince = null;
     this.everLive = false;
-    this.doubled = 0;
+  }
+
+  /** Events that came a second time, and were taken once. */
+  get doubled() {
+    return this.#resumption.doubled;
   }
 
   /** Connect with a token, at once; a wait a limit demands is not cut short. */
   signIn(token) {
     this.#token = token;
-    if (this.status.kind === "limited") return;
-    this.#release();
+    this.#lose();
+    if (this.status.kind === "limited") {
+      this.#arm(this.status.until - this.#env.now(), () => this.#connect());
+      return;
+    }
     this.#failures = 0;
     this.#connect();
   }
@@ -85,8 +86,7 @@ export class Connection {
   /** Forget the token, and where in the log we were. */
   signOut() {
     this.#token = null;
-    this.#cursor = null;
-    this.#history = null;
+    this.#resumption.forget();
     this.#release();
     this.staleSince = null;
     this.everLive = false;
@@ -108,7 +108,7 @@ export class Connection {
 
   /** Ask whether the connection still works; without an answer it is given up. */
   check() {
-    if (this.#authenticatedAt === null || this.#answerable || this.#pingedAt !== null) return;
+    if (this.#authenticatedAt === null || this.#pending || this.#pingedAt !== null) return;
     this.#pingedAt = this.#env.now();
     this.#send({ type: "ping" });
     this.#arm(ANSWER_MS, () => this.#unanswered());
@@ -118,14 +118,13 @@ export class Connection {
     this.#release();
     this.#attemptedAt = this.#env.now();
     this.#retryAfter = null;
-    this.#states = [];
     this.#set({ kind: "connecting" });
     const socket = this.#env.open();
     let opened = false;
     this.#socket = socket;
     socket.onopen = () => {
       opened = true;
-      if (this.#socket === socket) this.#request({ type: "auth", token: this.#token });
+      if (this.#socket === socket) this.#ask({ type: "auth", token: this.#token });
     };
     socket.onmessage = ({ data }) => {
       if (this.#socket === socket) this.#received(data);
@@ -147,10 +146,11 @@ export class Connection {
         this.#authenticated(message);
         break;
       case "subscribed":
-        this.#fenced(message);
+        this.#fenced(this.#resumption.fence(message));
         break;
       case "gap":
-        this.#skipped(message);
+        this.#resumption.skip(message);
+        this.#recovered();
         break;
       case "pong":
         this.#pingedAt = null;
@@ -163,7 +163,7 @@ export class Connection {
         this.#retryAfter = message.retry_after * 1_000;
         break;
       default:
-        if (message.snapshot) this.#states.push(message);
+        if (message.snapshot) this.#resumption.state(message);
         else if (Number.isSafeInteger(message.offset)) this.#take(message);
     }
   }
@@ -175,90 +175,31 @@ export class Connection {
       this.#reject("scope");
       return;
     }
-    this.#subscribe(this.#cursor ? "resume" : "first");
+    this.#ask(this.#resumption.begin());
   }
 
-  #subscribe(asked) {
-    this.#asked = asked;
-    this.#request({ type: "subscribe", since: this.#cursor ?? undefined });
-  }
-
-  /** The fence: what came before belongs to the old cursor, what follows to the new. */
-  #fenced({ epoch, offset, recovered, count }) {
-    const asked = this.#asked;
-    const states = this.#states;
-    this.#asked = null;
-    this.#answerable = false;
-    this.#states = [];
-    if (asked === "first" && offset > 0) {
-      // The past is asked for before anything is shown, so that states never run backwards.
-      this.#history = { until: offset, states };
-      this.#cursor = new Cursor(epoch, Math.max(0, offset - HISTORY_EVENTS));
-      this.#subscribe("history");
+  #fenced(next) {
+    if (next !== null) {
+      this.#ask(next);
       return;
     }
+    this.#pending = null;
     this.#keepAlive();
-    if (recovered) {
-      this.#target = offset + count;
-      this.#set({ kind: "recovering", received: 0, expected: count });
-      this.#settle();
-      return;
-    }
-    if (asked === "resume") this.#tellLoss(epoch, offset);
-    this.#cursor = new Cursor(epoch, offset);
-    this.#history = null;
-    this.#target = offset;
-    this.#listener.snapshot(states);
-    this.#settle();
-  }
-
-  #tellLoss(epoch, offset) {
-    const last = this.#cursor.offset;
-    if (epoch !== this.#cursor.epoch || offset < last) {
-      this.#listener.reset();
-      this.#listener.gap({ reason: "new_log", omitted: null });
-    } else if (offset > last) {
-      const omitted = offset - last;
-      this.#listener.gap({ from: last + 1, to: offset, omitted, reason: "expired" });
-    }
-  }
-
-  #skipped(gap) {
-    if (this.#asked) return;
-    this.#listener.gap(gap);
-    this.#cursor.announce(gap.to);
-    if (gap.reason === "expired") this.#cursor.take(gap.to); // state and fence follow
-    else if (this.status.kind === "recovering") this.#settle();
+    const { received, expected } = this.#resumption;
+    this.#set({ kind: "recovering", received, expected });
+    this.#recovered();
   }
 
   #take(event) {
-    if (this.#asked || !this.#cursor) return; // of a cursor that is being replaced
-    const taken = this.#cursor.take(event.offset);
-    if (!taken) {
-      this.doubled += 1;
-      return;
-    }
-    if (taken.hole) this.#listener.gap(taken.hole);
-    this.#endHistory(event.offset - 1);
-    this.#listener.event(event, this.status.kind === "live");
-    if (this.status.kind === "recovering") {
-      this.status.received += 1;
-      this.#settle();
-    }
+    this.#resumption.event(event, this.status.kind === "live");
+    this.#recovered();
   }
 
-  /** The past up to an offset is there: states held back since then are put over it. */
-  #endHistory(offset) {
-    if (this.#history === null || offset < this.#history.until) return;
-    const { states } = this.#history;
-    this.#history = null;
-    this.#listener.snapshot(states);
-  }
-
-  /** Go live once everything that was there at the fence has come. */
-  #settle() {
-    this.#endHistory(this.#cursor.offset);
-    if (!this.#cursor.reached(this.#target)) return;
+  /** Tell how far recovery is; go live once everything that was there at the fence has come. */
+  #recovered() {
+    if (this.status.kind !== "recovering") return;
+    this.status.received = this.#resumption.received;
+    if (!this.#resumption.caughtUp) return;
     this.staleSince = null;
     this.everLive = true;
     this.#set({ kind: "live" });
@@ -266,22 +207,37 @@ export class Connection {
 
   #refused({ code, message, retry_after }) {
     if (retry_after !== undefined) this.#retryAfter = retry_after * 1_000;
-    if (code === "rate_limited" && this.#authenticatedAt !== null && !this.#answerable) {
+    if (code === "rate_limited" && this.#pending !== null) {
+      this.#postpone(message);
+    } else if (code === "rate_limited" && this.#authenticatedAt !== null) {
       this.#pingedAt = null; // a refused ping is an answer too: the connection works
       this.#arm(Math.max(this.#retryAfter ?? 0, this.#idle / 3), () => this.#keepAlive());
-    } else if (code === "rate_limited") {
-      this.#lose();
-      this.#wait("limited", message);
     } else if (code === "forbidden") {
       this.#reject("scope");
     }
     // Any other refusal is followed by the close that says what it means.
   }
 
+  /** Say the same again once it will be admitted: on this connection, a new one would cost more. */
+  #postpone(why) {
+    const delay = this.#delay(MARGIN_MS);
+    this.#set({ kind: "limited", why, until: this.#env.now() + delay });
+    this.#arm(delay, () => {
+      this.#retryAfter = null;
+      this.#set({ kind: "connecting" });
+      this.#ask(this.#pending);
+    });
+  }
+
   #closed(code, reason, opened) {
+    const { status } = this;
     this.#lose();
     if (REFUSED.has(code)) {
       this.#reject(REJECTIONS[reason] ?? "refused");
+    } else if (status.kind === "limited") {
+      // It did not wait with us. Our own wait stays as long as it was.
+      this.#retryAfter = Math.max(0, status.until - this.#env.now());
+      this.#wait("limited", status.why);
     } else if (code === LIMITED) {
       this.#wait("limited", reason);
     } else if (RESTARTING.has(code)) {
@@ -337,11 +293,17 @@ export class Connection {
   }
 
   #wait(kind, why) {
-    const asked = this.#retryAfter === null ? 0 : this.#retryAfter + MARGIN_MS[kind];
-    const delay = Math.max(backoffDelay(this.#failures, this.#env.random), asked);
-    this.#failures += 1;
+    const delay = this.#delay(MARGIN_MS + (kind === "limited" ? SIGN_IN_MARGIN_MS : 0));
     this.#set({ kind, why, until: this.#env.now() + delay });
     this.#arm(delay, () => this.#connect());
+  }
+
+  /** The next wait: what the monitor asked for and a margin, or a longer back-off. */
+  #delay(margin) {
+    const asked = this.#retryAfter === null ? 0 : this.#retryAfter + margin;
+    const delay = Math.max(backoffDelay(this.#failures, this.#env.random), asked);
+    this.#failures += 1;
+    return delay;
   }
 
   /** Let go of the socket; from now on what is shown is of the past. */
@@ -357,15 +319,14 @@ export class Connection {
     this.#cancel();
     this.#authenticatedAt = null;
     this.#pingedAt = null;
-    this.#asked = null;
-    this.#answerable = false;
+    this.#pending = null;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
   }
 
-  #request(message) {
-    this.#answerable = true;
+  #ask(message) {
+    this.#pending = message;
     this.#send(message);
     this.#expectAnswer();
   }

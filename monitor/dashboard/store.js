@@ -42,38 +42,6 @@ export class Ring {
   }
 }
 
-/**
- * Where a reader is in the monitor's log: each offset is taken once, in order, and every hole is
- * either announced or found. As JSON it is the `since` of a subscription.
- */
-export class Cursor {
-  #announced = 0;
-
-  constructor(epoch, offset) {
-    this.epoch = epoch;
-    this.offset = offset;
-  }
-
-  /** Whether everything up to `offset` was taken, or announced as left out. */
-  reached(offset) {
-    return Math.max(this.offset, this.#announced) >= offset;
-  }
-
-  /** Events up to `offset` may be missing: the monitor said so. */
-  announce(offset) {
-    this.#announced = Math.max(this.#announced, offset);
-  }
-
-  /** Take an event's offset: false if it was taken before, else {hole}, a gap or undefined. */
-  take(offset) {
-    if (offset <= this.offset) return false;
-    const from = Math.max(this.offset, this.#announced) + 1;
-    this.offset = offset;
-    if (offset <= from) return {};
-    return { hole: { from, to: offset - 1, omitted: offset - from, reason: "unexplained" } };
-  }
-}
-
 export class Store {
   constructor() {
     this.log = new Ring(MAX_ENTRIES);

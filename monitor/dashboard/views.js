@@ -56,6 +56,16 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Give a select these [value, text] options, keeping the choice; touch it only if they differ. */
+export function setOptions(select, options, chosen) {
+  const wanted = JSON.stringify(options);
+  if (select.options.length !== options.length || select.wanted !== wanted) {
+    select.wanted = wanted;
+    select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  }
+  if (select.value !== chosen) select.value = chosen;
+}
+
 /** What a gap left out, and why, in words. */
 export function gapWording({ omitted, reason, from, to }) {
   const why = GAP_WORDS[reason] ?? String(reason);
@@ -281,6 +291,11 @@ export class EventRows {
     return this.#log.end - this.#drawnTo;
   }
 
+  /** Whether so much came since the log was paused that nothing of before is kept. */
+  get outrun() {
+    return this.paused && this.#drawnTo <= this.#log.start && this.#drawnTo < this.#log.end;
+  }
+
   get shown() {
     return this.#list.childElementCount;
   }
@@ -288,6 +303,12 @@ export class EventRows {
   filter(filter) {
     this.#filter = filter;
     this.redraw();
+  }
+
+  /** Show nothing: the log was cleared. */
+  clear() {
+    this.#list.replaceChildren();
+    this.#drawnTo = 0;
   }
 
   redraw() {

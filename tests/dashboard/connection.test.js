@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { backoffDelay, Connection, HISTORY_EVENTS } from "./connection.js";
+import { backoffDelay, Connection } from "./connection.js";
+import { HISTORY_EVENTS } from "./resumption.js";
 
 /** Time that stands until it is moved, and sockets the test speaks through. */
 class World {
@@ -227,9 +228,11 @@ test("there is never more than one timer, and none when a person is waited for",
   connection.retryNow();
   connection.retryNow();
   check();
+  world.socket.onopen();
   world.hear({ type: "error", code: "rate_limited", message: "m", retry_after: 3 });
   check();
   world.pass(5_000);
+  check();
   world.close(4401, "x");
   check();
   assert.deepEqual([...kinds].sort(), ["connecting", "limited", "live", "rejected", "signed_out", "waiting"]);
@@ -285,6 +288,65 @@ test("a limit's wait is obeyed, whoever is impatient", () => {
   world.pass(2_100);
   world.socket.onopen();
   assert.deepEqual(world.socket.sent, [{ type: "auth", token: "another" }]);
+});
+
+const LIMITED = { type: "error", code: "rate_limited", message: "request limit reached" };
+
+test("a limited message is sent again on the same connection, when it will be admitted", () => {
+  connection.signIn("t");
+  world.socket.onopen();
+  world.hear({ type: "auth_required" }, { ...LIMITED, retry_after: 4 });
+  assert.deepEqual(connection.status, {
+    kind: "limited", why: "request limit reached", until: world.time + 4_050,
+  });
+  world.pass(4_000);
+  connection.retryNow();
+  connection.wake();
+  assert.equal(world.socket.sent.length, 1);
+  world.pass(50);
+  assert.equal(connection.status.kind, "connecting");
+  world.hear(AUTH_OK, fence(7, false, 0), { ...LIMITED, retry_after: 2 });
+  assert.equal(connection.status.kind, "limited");
+  world.pass(2_050);
+  world.hear(fence(0, true, 7), ...events(1, 7));
+  assert.equal(connection.status.kind, "live");
+  assert.deepEqual(world.socket.sent.map(({ type, since }) => [type, since?.offset]), [
+    ["auth", undefined], ["auth", undefined], ["subscribe", undefined], ["subscribe", 0], ["subscribe", 0],
+  ]);
+  assert.equal(world.sockets.length, 1);
+});
+
+test("a connection that ends during such a wait does not shorten it", () => {
+  connection.signIn("t");
+  world.socket.onopen();
+  world.hear({ ...LIMITED, retry_after: 40 });
+  const { until } = connection.status;
+  world.pass(10_000);
+  world.close(4408, "authentication deadline");
+  assert.equal(connection.status.kind, "limited");
+  assert.ok(connection.status.until >= until);
+  assert.ok(connection.status.until <= until + 1_000);
+  world.pass(29_900);
+  assert.equal(world.sockets.length, 1);
+  world.pass(1_200);
+  assert.equal(world.sockets.length, 2);
+});
+
+test("a token that is refused during such a wait ends it", () => {
+  connection.signIn("t");
+  world.socket.onopen();
+  world.hear({ ...LIMITED, retry_after: 40 });
+  world.close(4401, "token expired");
+  assert.deepEqual(connection.status, { kind: "rejected", why: "expired" });
+});
+
+test("a new token while one watches: what is shown is of the past until the new one is live", () => {
+  goLive(3);
+  connection.signIn("fresh");
+  assert.equal(connection.staleSince, world.time);
+  world.socket.onopen();
+  world.hear(AUTH_OK, fence(3, true, 0));
+  assert.equal(connection.staleSince, null);
 });
 
 test("the wait of a restart is obeyed, unless a person says now", () => {

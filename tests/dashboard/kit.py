@@ -23,6 +23,28 @@ document.addEventListener("securitypolicyviolation", (violation) =>
   console.error(`CSP: ${violation.violatedDirective} ${violation.blockedURI}`));
 """
 
+#: One line for each change: connection, `stale` or `fresh`, the pill's word and the notice.
+_RECORD_STATES = """
+() => {
+  const body = document.body;
+  const shown = (id) => document.getElementById(id).textContent;
+  const note = () => {
+    const age = body.classList.contains("stale") ? "stale" : "fresh";
+    const said = `${shown("state-word")} ${shown("notice-text")}`;
+    const line = `${body.dataset.connection} ${age} ${said}`;
+    const lines = body.dataset.recorded?.split("\\n") ?? [];
+    if (lines.at(-1) !== line) body.dataset.recorded = [...lines, line].join("\\n");
+  };
+  const what = { attributes: true, attributeFilter: ["data-connection", "class"] };
+  new MutationObserver(note).observe(body, what);
+  const words = new MutationObserver(note);
+  for (const id of ["state-word", "notice-text"]) {
+    const node = document.getElementById(id);
+    words.observe(node, { childList: true, characterData: true, subtree: true });
+  }
+}
+"""
+
 _BATCH = 400
 _FRAME_MS = 20
 
@@ -100,6 +122,14 @@ class Dashboard:
         """Sign in as a person does."""
         self.page.get_by_role("textbox", name="Token").fill(token)
         self.page.get_by_role("button", name="Sign in").click()
+
+    def record_states(self) -> None:
+        """From now on note every state the page shows, however short."""
+        self.page.evaluate(_RECORD_STATES)
+
+    def wait_recorded(self, pattern: str) -> None:
+        """Wait until a state that matches was shown: connection, `stale` or `fresh`, and words."""
+        expect(self.page.locator("body")).to_have_attribute("data-recorded", re.compile(pattern))
 
     def download(self) -> list[dict[str, Any]]:
         """Return the events the page lets one download, oldest first."""

@@ -91,6 +91,40 @@ def test_no_state_of_the_page_has_a_serious_fault(
     assert faults(dashboard, axe) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_at_320_pixels_nothing_is_cut_off_and_nothing_scrolls_sideways(
+    start_monitor: Start, open_page: Open, scheme: Literal["light", "dark"]
+) -> None:
+    monitor = start_monitor()
+    dashboard = open_page(monitor, color_scheme=scheme, viewport={"width": 320, "height": 640})
+    dashboard.wait("signed_out")
+    assert beyond_the_edge(dashboard) == []
+    dashboard.sign_in("no token")
+    dashboard.wait("rejected")
+    assert beyond_the_edge(dashboard) == []
+    publish(monitor, start("package"), complete("package"), start("link check"))
+    dashboard.sign_in(monitor.token())
+    dashboard.wait_count("#timeline .bar", 2)
+    assert beyond_the_edge(dashboard) == []
+    dashboard.expect_network_errors()
+    monitor.kill()
+    dashboard.wait("waiting")
+    assert beyond_the_edge(dashboard) == []
+    names = "[...document.querySelectorAll('.phase h3')].map(e => e.scrollWidth - e.clientWidth)"
+    assert dashboard.page.evaluate(names) == [0, 0], "short names must be whole"
+
+
+def beyond_the_edge(dashboard: Dashboard) -> list[str]:
+    """Return what is drawn beyond the window's right edge (WCAG 2.2, 1.4.10 Reflow)."""
+    found: list[str] = dashboard.page.evaluate("""
+      [...document.querySelectorAll("body *")]
+        .filter((each) => each.checkVisibility() && !each.closest(".unseen, .skip, .rows"))
+        .filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((each) => `${each.tagName} ${each.id} ${each.className.baseVal ?? each.className}`)
+    """)
+    return found
+
+
 def test_everything_is_reached_with_the_keyboard_alone(
     start_monitor: Start, open_page: Open
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.dashboard.kit import Dashboard, complete, failed, now, progress, publish, start
 from tests.running import RunningMonitor
@@ -198,6 +199,8 @@ def test_events_are_copied_as_json_lines(start_monitor: Start, open_page: Open) 
     dashboard.wait_text(".event .text", "seven")
     dashboard.page.get_by_role("button", name="Copy", exact=True).click()
     dashboard.wait_text("#copy", "Copied")
+    dashboard.page.locator("#copy").click()  # again, while it says so
+    expect(dashboard.page.locator("#copy")).to_have_text("Copy")
     copied = json.loads(dashboard.page.evaluate("navigator.clipboard.readText()"))
     assert copied == {**event, "status": "in_progress", "offset": 1}
 

@@ -1,5 +1,6 @@
 """The monitor goes, comes back, refuses, limits: what the page does, and what it says it knows."""
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.dashboard.kit import Dashboard, progress, publish, start
+from tests.dashboard.kit import Dashboard, now, progress, publish, start
 from tests.running import RunningMonitor
 
 pytestmark = pytest.mark.slow
@@ -51,6 +52,47 @@ def test_after_a_crash_nothing_is_lost_and_nothing_doubled(
     assert dashboard.counts() == (42, 0)
     assert "doubled" not in dashboard.text("#counts")
     assert dashboard.page.locator("#notice").is_hidden()
+
+
+def test_while_it_catches_up_the_page_says_how_many_events_it_recovers(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, publish_events_per_s=1_000_000)
+    monitor = dashboard.monitor
+    publish(monitor, start("write"))
+    dashboard.wait_text(".phase .word", "running")
+    dashboard.expect_network_errors()
+    dashboard.record_states()
+    monitor.kill()
+    dashboard.wait("waiting")
+    monitor.start()
+    saved = {"type": "checkpoint_created", "timestamp": now(), "path": "a.json"}
+    publish(monitor, *([saved] * 5_000))
+    dashboard.wait("live")
+    dashboard.wait_recorded(r"recovering stale Recovering Recovering [\d,]+ of 5,000 events\.")
+    assert dashboard.counts() == (5_001, 0)
+    dashboard.wait_count("body.stale", 0)
+
+
+def test_a_tab_that_is_looked_at_again_connects_at_once(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, clock=True)
+    dashboard.expect_network_errors()
+    dashboard.pause_clock()
+    dashboard.monitor.kill()
+    dashboard.wait_closed()
+    dashboard.draw_until("waiting", 300)
+    for _ in range(3):  # the delay has grown to 8 s at least
+        dashboard.page.clock.fast_forward(30_000)
+        dashboard.wait_closed()
+        dashboard.draw_until("waiting", 300)
+    dashboard.monitor.start()
+    dashboard.page.clock.fast_forward(1_100)
+    assert "Not live" in dashboard.text("#notice-text")
+    # Chromium without a window never hides a tab; what it tells a page that it shows again is this.
+    dashboard.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    dashboard.draw_until("live", 1_000)
 
 
 def test_each_delay_doubles_and_is_drawn_from_its_upper_half(
@@ -191,6 +233,26 @@ def test_over_the_request_limit_the_page_says_until_when_and_then_goes_on(
     attempts = len(dashboard.sockets)
     dashboard.wait("live")
     assert len(dashboard.sockets) == attempts + 1, "one attempt, once it could succeed"
+
+
+def test_a_limited_sign_in_goes_on_over_the_same_connection(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page, host="127.0.0.1")
+    monitor = dashboard.monitor
+    dashboard.expect_network_errors()
+    dashboard.record_states()
+    monitor.kill()
+    limited = {"requests_per_window": 1, "window_s": 2, "host": "127.0.0.1", "port": monitor.port}
+    with RunningMonitor(monitor.state, **limited):
+        # The handshake is the one request; `auth` and `subscribe` are each told to wait.
+        dashboard.wait("live")
+        dashboard.wait_recorded(r"limited stale Limited until .*: request limit reached\.")
+        first = [json.loads(message)["type"] for message in dashboard.sent]
+        assert first[-4:] == ["auth", "auth", "subscribe", "subscribe"]
+        opened = [each for each in dashboard.sockets if not each.is_closed()]
+        assert opened == dashboard.sockets[-1:]
+        dashboard.close()
 
 
 def use_up_requests(monitor: RunningMonitor) -> None:

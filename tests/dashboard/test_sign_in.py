@@ -59,8 +59,13 @@ def test_a_link_opened_in_the_same_tab_signs_in_too(start_monitor: Start, open_p
 
 def test_the_token_lives_as_long_as_the_tab(start_monitor: Start, open_page: Open) -> None:
     monitor = start_monitor()
-    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    token = monitor.token()
+    dashboard = open_page(monitor, f"#token={token}")
     dashboard.wait("live")
+    kept = dashboard.context.storage_state(indexed_db=True)
+    assert kept["cookies"] == []
+    assert token not in json.dumps(kept), "kept beyond the tab"
+    assert token in dashboard.page.evaluate("JSON.stringify(sessionStorage)")
     dashboard.page.reload()
     dashboard.wait("live")
     another = dashboard.context.new_page()
@@ -81,6 +86,36 @@ def test_signing_out_forgets_the_token_and_what_was_shown(
     dashboard.page.reload()
     dashboard.wait("signed_out")
     assert dashboard.page.evaluate("sessionStorage.length") == 0
+
+
+def test_signing_out_of_a_paused_page_signs_out_as_well(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    publish(monitor, start("write"))
+    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait_count(".event", 1)
+    dashboard.page.get_by_role("button", name="Pause").click()
+    dashboard.page.get_by_role("button", name="Sign out").click()
+    dashboard.wait("signed_out")
+    dashboard.sign_in(monitor.token())
+    dashboard.wait_count(".event", 1)
+    dashboard.wait_count("#pause[aria-pressed=false]", 1)
+
+
+def test_a_second_link_shows_what_is_there_as_past_until_it_is_live(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    publish(monitor, start("write"))
+    dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait_count(".event", 1)
+    dashboard.record_states()
+    dashboard.page.goto(f"{monitor.http}/#token={monitor.token(subject='another')}")
+    dashboard.wait_count("body:not(.stale)[data-connection=live]", 1)
+    dashboard.wait_recorded(r"connecting stale .* What is shown is as of")
+    assert len(dashboard.sockets) == 2
+    assert dashboard.counts() == (1, 0)
 
 
 def test_a_refused_token_is_not_tried_again_and_the_page_says_how_to_get_one(
@@ -113,9 +148,17 @@ def test_a_token_of_both_scopes_watches_as_well(start_monitor: Start, open_page:
     dashboard.wait_text(".phase h3", "shown")
 
 
-def test_one_load_costs_few_requests(start_monitor: Start, open_page: Open) -> None:
-    monitor = start_monitor()
-    dashboard = open_page(monitor, f"#token={monitor.token()}")
-    dashboard.wait("live")
-    asked = {url for url in dashboard.requests if "icon" not in url}
-    assert len(asked) <= 6, asked
+def test_loading_the_page_and_signing_in_cost_twelve_requests_at_most(
+    start_monitor: Start, open_page: Open
+) -> None:
+    before = start_monitor()
+    publish(before, start("write"))
+    before.stop()
+    with RunningMonitor(before.state, requests_per_window=12, host="127.0.0.1") as monitor:
+        dashboard = open_page(monitor, f"#token={monitor.token()}")
+        dashboard.wait("live")
+        # A refused message would be sent a second time.
+        sent = [json.loads(message)["type"] for message in dashboard.sent]
+        assert sent == ["auth", "subscribe", "subscribe"]
+        assert dashboard.counts() == (1, 0)
+        dashboard.close()
