@@ -216,6 +216,9 @@ class Connection(asyncio.Protocol):
         if protocol.parser_exc is not None:
             log.debug("protocol error of %s: %s", self.entered.key, protocol.parser_exc)
         self._write_pending()
+        if self.session is not None:
+            self._admit_size()
+            self._host.watch(self, self.session.next_deadline())  # it may have come forward
 
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read, and leave it behind in the log."""
@@ -249,10 +252,10 @@ class Connection(asyncio.Protocol):
         if self.session is not None:
             self.carry_out(self.session.due(now, drained=False))
 
-    def reply(self, payload: bytes) -> None:
-        """Send one message, unless the session is closing."""
+    def reply(self, frames: bytes) -> None:
+        """Write whole frames, unless the session is closing."""
         if self.session is not None and self.session.closing_since is None:
-            self._write(wire.text_frame(payload))
+            self._write(frames)
 
     # Session side
 
@@ -260,21 +263,22 @@ class Connection(asyncio.Protocol):
         """Do what the session decided, in order."""
         for effect in effects:
             match effect:
-                case Send():
-                    self._write(wire.text_frame(effect.payload))
                 case Store():
                     self._host.store(self, effect)
+                case Send():
+                    self._write(wire.text_frame(effect.payload))
                 case Stream():
                     self._host.stream(self, effect)
                 case Silence():
                     self._host.silence(self)
                 case ProtocolPing():
                     self._protocol.send_ping(b"")
+                    self._write_pending()
                 case Close():
                     self._close(effect)
+                    self._write_pending()
                 case Abort():
                     self.transport.abort()
-        self._write_pending()
 
     def check(self, now: float) -> None:
         """Carry out deadlines that have passed, and ask to be called at the next."""
@@ -321,8 +325,6 @@ class Connection(asyncio.Protocol):
         self._write_pending()
         self.session = admission.session
         self.carry_out(admission.effects)
-        self._admit_size()
-        self._host.watch(self, self.session.next_deadline())
 
     def _answer(self, answer: Answer) -> None:
         """Write an HTTP answer and end; the library's own wording is not used."""
@@ -357,8 +359,6 @@ class Connection(asyncio.Protocol):
         if text is None:
             return
         self.carry_out(session.receive(text, self._host.now()))
-        self._admit_size()
-        self._host.watch(self, session.next_deadline())  # a message may bring it forward
 
     def _admit_size(self) -> None:
         """Let an authenticated client send messages of full size."""

@@ -4,12 +4,14 @@ Append-only, in offset order without holes. A subscriber is a cursor into it; no
 per subscriber. Memory is bounded by `max_bytes` of frames and by the phases kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
-from monitor.events import Event, PhaseState, state_after
+from monitor.events import Event, PhaseState, state_of, tells_state
+from monitor.phaseindex import MAX_PHASES, MAX_RUNS, PhaseIndex, PhaseName
 
 #: The head of the lists is cut once this many forgotten entries stand there, so that trimming
 #: costs amortised constant time an entry.
@@ -76,20 +78,18 @@ class EventLog:
         last: int = 0,
         *,
         max_bytes: int = 4 * 2**20,
-        max_runs: int = 50,
-        max_phases: int = 200,
+        max_runs: int = MAX_RUNS,
+        max_phases: int = MAX_PHASES,
     ) -> None:
         self.epoch = epoch
         self.last = last
         self.frame_bytes = 0
         self._max_bytes = max_bytes
-        self._max_runs = max_runs
-        self._max_phases = max_phases
         self._frames: list[bytes] = []
         self._about: list[About] = []
         self._abouts: dict[About, About] = {}
         self._dead = 0  # forgotten entries still at the head of the lists
-        self._states: dict[str | None, dict[str, PhaseState]] = {}
+        self._phases: PhaseIndex[Event] = PhaseIndex(max_runs=max_runs, max_phases=max_phases)
 
     @property
     def first(self) -> int:
@@ -112,40 +112,22 @@ class EventLog:
             self._dead = 0
         return self.last
 
-    def note(self, event: Event) -> None:
-        """Fold an event into the phase states."""
-        run = None if event.run is msgspec.UNSET else event.run
-        phases = self._states.get(run)
-        before = phases.get(event.phase) if phases and event.phase is not msgspec.UNSET else None
-        state = state_after(event, before)
-        if state is None:
-            return
-        # Reinsertion keeps both mappings in order of last change: the oldest stand first.
-        phases = self._states.pop(run, {})
-        phases.pop(state.phase, None)
-        phases[state.phase] = state
-        self._states[run] = phases
-        if len(phases) > self._max_phases:
-            del phases[next(iter(phases))]
-        if len(self._states) > self._max_runs:
-            del self._states[next(iter(self._states))]
+    def note(self, events: Sequence[Event]) -> None:
+        """Fold accepted events, complete and in order, into the phase states."""
+        self._phases.note_all([(_phase(event), event) for event in events if tells_state(event)])
 
     def progress(self, event: Event) -> int | float:
         """Return the progress last known of the event's phase; 0 if it is new."""
-        run = None if event.run is msgspec.UNSET else event.run
-        known = self._states.get(run, {}).get(str(event.phase))
-        return known.progress if known is not None else 0
+        known = self._phases.get(_phase(event))
+        return 0 if known is None or known.progress is UNSET else known.progress
 
     def states(self, wanted: Filter | None = None) -> Iterator[PhaseState]:
         """Yield the current phase states, least recently changed first."""
-        for run, phases in self._states.items():
-            for phase, state in phases.items():
-                if wanted is None or (
-                    (wanted.run is None or wanted.run == run)
-                    and (wanted.phases is None or phase in wanted.phases)
-                    and (wanted.types is None or state.type in wanted.types)
-                ):
-                    yield state
+        for event in self._phases.values():
+            state = state_of(event)
+            run = None if state.run is UNSET else state.run
+            if wanted is None or wanted.admits(About(state.type, run, state.phase)):
+                yield state
 
     def holds_after(self, offset: int) -> bool:
         """Tell whether every entry after `offset` is still held (and `offset` is not ahead)."""
@@ -218,3 +200,7 @@ class EventLog:
     def _index(self, offset: int) -> int:
         """Return where `offset` stands in the lists; it must be held, or the one after last."""
         return offset - self.first + self._dead
+
+
+def _phase(event: Event) -> PhaseName:
+    return ("" if event.run is UNSET else event.run, str(event.phase))

@@ -5,8 +5,8 @@ and made printable before it is stored anywhere.
 """
 
 import re
-from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -55,16 +55,23 @@ class InvalidEventError(Exception):
 
 
 class _Rule(msgspec.Struct, frozen=True):
-    """What one event type demands beside `type` and `timestamp`, and what it fixes."""
+    """What one event type demands beside `type` and `timestamp`, what it fixes and what not.
+
+    `foreign` are the fields it does not have, `texts` those it has whose text is cleaned.
+    """
 
     required: tuple[str, ...]
-    allowed: frozenset[str]
+    foreign: tuple[str, ...]
+    texts: tuple[str, ...]
     status: Status | None = None
     progress: int | None = None
 
 
 _EVERYWHERE = ("run", "id", "message")
 _STATE = ("phase", "status", "progress")
+_NAMES = ("phase", "run", "id")
+_FREE_TEXTS = ("message", "error", "path")
+_OPTIONAL = tuple(field.name for field in msgspec.structs.fields(Event) if field.default is UNSET)
 
 
 def _rule(
@@ -73,8 +80,10 @@ def _rule(
     status: Status | None = None,
     progress: int | None = None,
 ) -> _Rule:
-    allowed = frozenset((*required, *also, *_EVERYWHERE))
-    return _Rule(required, allowed, status, progress)
+    allowed = {*required, *also, *_EVERYWHERE}
+    foreign = tuple(name for name in _OPTIONAL if name not in allowed)
+    texts = tuple(name for name in (*_FREE_TEXTS, *_NAMES) if name in allowed)
+    return _Rule(required, foreign, texts, status, progress)
 
 
 _RULES: dict[str, _Rule] = {
@@ -86,7 +95,6 @@ _RULES: dict[str, _Rule] = {
     "file_trashed": _rule("path", also=("phase",)),
     "phase_update": _rule(*_STATE, also=("error",)),
 }
-_OPTIONAL = tuple(field.name for field in msgspec.structs.fields(Event) if field.default is UNSET)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -108,31 +116,33 @@ def accept(event: Event) -> tuple[Event, int]:
         InvalidEventError: a field is missing, does not belong, or contradicts the type.
     """
     rule = _RULES[event.type]
-    changes: dict[str, object] = {}
-    redactions = 0
-    for name in _OPTIONAL:
-        value = getattr(event, name)
-        if value is UNSET:
-            continue
-        if name not in rule.allowed:
+    for name in rule.foreign:
+        if getattr(event, name) is not UNSET:
             raise InvalidEventError(f"{event.type} has no field `{name}`")
-        if name in {"message", "error", "path"}:
-            clean, found = redact(value)
-            redactions += found
-            clean = neutralise(clean)
-        elif isinstance(value, str):
-            clean = neutralise(value)
-        else:
-            continue
-        if clean != value:
-            changes[name] = clean
     for name in rule.required:
         if getattr(event, name) is UNSET:
             raise InvalidEventError(f"{event.type} needs `{name}`")
-    changes.update(_fixed(event, "status", rule.status))
-    changes.update(_fixed(event, "progress", rule.progress))
-    if event.timestamp.utcoffset() != _NO_OFFSET:
+    timestamp = event.timestamp
+    if timestamp.tzinfo is not UTC and timestamp.utcoffset() != _NO_OFFSET:
         raise InvalidEventError("`timestamp` must be in UTC: end it with Z")
+    changes: dict[str, object] = {}
+    if rule.status is not None and event.status != rule.status:
+        changes["status"] = _fixed(event, "status", rule.status)
+    if rule.progress is not None and event.progress != rule.progress:
+        changes["progress"] = _fixed(event, "progress", rule.progress)
+    redactions = 0
+    for name in rule.texts:
+        text = getattr(event, name)
+        if text is UNSET:
+            continue
+        clean = text
+        if name in _FREE_TEXTS:
+            clean, found = redact(text)
+            redactions += found
+        if not clean.isprintable():
+            clean = neutralise(clean)
+        if clean is not text:
+            changes[name] = clean
     if changes:
         event = msgspec.structs.replace(event, **changes)
     return event, redactions
@@ -186,17 +196,17 @@ class PhaseState(msgspec.Struct, frozen=True, kw_only=True):
         return _encode(self)
 
 
-def state_after(event: Event, before: PhaseState | None) -> PhaseState | None:
-    """Return the phase's state once `event` happened, or None if it says nothing of a phase."""
-    if event.phase is UNSET or event.status is UNSET:
-        return None
-    progress = event.progress
-    if progress is UNSET:
-        progress = before.progress if before is not None else 0
+def tells_state(event: Event) -> bool:
+    """Tell whether an accepted event says what state a phase is in."""
+    return event.status is not UNSET and event.phase is not UNSET
+
+
+def state_of(event: Event) -> PhaseState:
+    """Return the phase's state once an event that tells it happened."""
     return PhaseState(
-        phase=event.phase,
-        status=event.status,
-        progress=progress,
+        phase=str(event.phase),
+        status=cast("Status", event.status),
+        progress=0 if event.progress is UNSET else event.progress,
         timestamp=event.timestamp,
         run=event.run,
         message=event.message,
@@ -204,13 +214,8 @@ def state_after(event: Event, before: PhaseState | None) -> PhaseState | None:
     )
 
 
-def _fixed(event: Event, name: str, value: object) -> dict[str, object]:
-    """Return the field to fill in, if the type fixes it and the publisher left it out."""
-    if value is None:
-        return {}
-    came = getattr(event, name)
-    if came is UNSET:
-        return {name: value}
-    if came != value:
+def _fixed(event: Event, name: str, value: object) -> object:
+    """Return the value the type fixes for a field, unless the publisher said otherwise."""
+    if getattr(event, name) is not UNSET:
         raise InvalidEventError(f"{event.type} has {name} {value}; leave it out or say so")
-    return {}
+    return value

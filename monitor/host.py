@@ -335,8 +335,7 @@ def _reload(journal: Journal, settings: Settings) -> EventLog:
         tail[0].offset - 1 if tail else journal.last,
         max_bytes=settings.log_bytes,
     )
-    for payload in journal.states():
-        events.note(restore(payload))
+    events.note([restore(payload) for payload in journal.states()])
     for entry in tail:
         events.append(wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase))
     return events

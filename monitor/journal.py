@@ -3,20 +3,22 @@
 What `append` returned from survives `kill -9` of the process; with `synchronous="FULL"` loss of
 power, too. The file is locked for as long as it is open, so that two servers cannot share one.
 Offsets and phases are handed in: the journal orders nothing and decodes nothing.
+
+Events are written at once; the phase states they lead to only now and then, as those that have
+not been written yet follow from the events behind the newest one that was.
 """
 
 import contextlib
-import itertools
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import msgspec
 
 from monitor.contract.verdicts import UsageError, WsproofError
-from monitor.phaseindex import PhaseIndex, PhaseName
+from monitor.phaseindex import PhaseIndex
 from monitor.sqlitefile import create_private, require_ours
 
 #: Version of the tables. 1: first format.
@@ -55,10 +57,16 @@ PRAGMA user_version = {FORMAT_VERSION};
 _COLUMNS = "offset, payload, type, run, phase, id, subject, at"
 _INSERT = f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
 _SELECT = f"SELECT {_COLUMNS} FROM events"  # noqa: S608 - constant names
-_UPSERT = (
-    "INSERT INTO phases (run, phase, offset, payload) VALUES (?, ?, ?, ?)"
+_SAVE_STATE = (
+    "INSERT INTO phases SELECT ifnull(run, ''), phase, offset, payload FROM events WHERE offset = ?"
     " ON CONFLICT (run, phase) DO UPDATE SET offset = excluded.offset, payload = excluded.payload"
 )
+_DROP_STATES = "DELETE FROM phases WHERE offset NOT IN (SELECT value FROM json_each(?))"
+_STATES = """
+SELECT offset, payload FROM phases WHERE offset IN (SELECT value FROM json_each(?1))
+UNION SELECT offset, payload FROM events WHERE offset IN (SELECT value FROM json_each(?1))
+ORDER BY offset
+"""
 
 
 class JournalError(WsproofError):
@@ -67,6 +75,10 @@ class JournalError(WsproofError):
 
 class JournalFullError(JournalError):
     """Nothing could be stored now: no space, or the device failed. Worth trying again."""
+
+
+class RepeatedIdError(WsproofError):
+    """An entry has a publisher's id that is stored already; `find` tells where."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -109,7 +121,10 @@ class Journal:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._appended = 0  # since the last pruning
-        self._phases = PhaseIndex(self._phase_names())
+        self._phases: PhaseIndex[int] = PhaseIndex()  # offsets of the newest phase events
+        self._saved = 0  # states up to this offset are in their table
+        self._saved_drops = 0  # and so many that gave way are out of it
+        self._read_phases()
         self.epoch, pruned = self._row("SELECT epoch, pruned FROM journal")
         lowest, highest = self._row("SELECT min(offset), max(offset) FROM events")
         self.last: int = max(highest or 0, pruned)
@@ -168,24 +183,27 @@ class Journal:
 
         Raises:
             JournalFullError: no space or a failing device; nothing was stored, try again later.
-            ValueError: offsets with a hole, or a publisher's id that is stored already.
+            RepeatedIdError: a publisher's id is stored already, or stands twice among these.
+            ValueError: offsets with a hole.
             JournalError: the file is damaged.
         """
-        if any(entry.offset != at for at, entry in enumerate(entries, self.last + 1)):
-            raise ValueError(f"journal {self._path}: entries do not continue at {self.last + 1}")
-        states, gone = self._phases.apply(
-            (PhaseName(entry.run or "", entry.phase), (entry.offset, entry.payload))
-            for entry in entries
-            if entry.phase is not None and entry.type.startswith("phase_")
-        )
-        try:
+        start = self.last + 1
+        if [entry.offset for entry in entries] != [*range(start, start + len(entries))]:
+            raise ValueError(f"journal {self._path}: entries do not continue at {start}")
+        rows = [msgspec.structs.astuple(entry) for entry in entries]
+        if len(rows) == 1:  # a transaction by itself
+            with _translated(self._path):
+                self._database.execute(_INSERT, rows[0])
+        else:
             with self._transaction() as database:
-                database.executemany(_INSERT, map(msgspec.structs.astuple, entries))
-                database.executemany(_UPSERT, [(*name, *state) for name, state in states.items()])
-                database.executemany("DELETE FROM phases WHERE run = ? AND phase = ?", gone)
-        except BaseException:
-            self._phases = PhaseIndex(self._phase_names())
-            raise
+                database.executemany(_INSERT, rows)
+        self._phases.note_all(
+            [
+                ((entry.run or "", entry.phase), entry.offset)
+                for entry in entries
+                if entry.phase is not None and entry.type.startswith("phase_")
+            ]
+        )
         self.last += len(entries)
         self._appended += len(entries)
 
@@ -223,10 +241,13 @@ class Journal:
 
         They outlive the pruning of the events, within the bounds of `PhaseIndex`.
         """
-        return [row[0] for row in self._rows("SELECT payload FROM phases ORDER BY offset", ())]
+        held = msgspec.json.encode([*self._phases.values()]).decode()
+        return [payload for _, payload in self._rows(_STATES, (held,))]
 
     def prune(self, now: float) -> int:
         """Forget the oldest entries beyond the bounds at `now` (unix s); return how many.
+
+        Writes phase states, too: those of entries that go away would be lost otherwise.
 
         One call handles at most 200 entries, or twice those appended since the last call if
         that is more: called now and then, it keeps pace with any rate. Freed pages are used
@@ -237,6 +258,7 @@ class Journal:
         """
         limit = max(_PRUNE_ROWS, 2 * self._appended)
         upto = self._prunable(now, min(self.last, self._first + limit - 1))
+        self._save_states()
         if upto >= self._first:
             with self._transaction() as database:
                 database.execute("DELETE FROM events WHERE offset <= ?", (upto,))
@@ -249,6 +271,8 @@ class Journal:
     def close(self) -> None:
         """Copy the WAL into the file and close it. Idempotent."""
         with contextlib.suppress(sqlite3.ProgrammingError):  # closed already
+            with contextlib.suppress(JournalError):  # the states follow from the events
+                self._save_states()
             with contextlib.suppress(sqlite3.OperationalError):  # the WAL keeps what was stored
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._database.close()
@@ -277,9 +301,33 @@ class Journal:
             by_bytes += -(-kept * excess // (excess + self._max_bytes))
         return min(end, max(by_count, by_age, by_bytes))
 
-    def _phase_names(self) -> Iterable[PhaseName]:
-        rows = self._rows("SELECT run, phase FROM phases ORDER BY offset", ())
-        return itertools.starmap(PhaseName, rows)
+    def _read_phases(self) -> None:
+        """Take up the states that were saved, then those that follow from later events."""
+        for run, phase, offset in self._rows(
+            "SELECT run, phase, offset FROM phases ORDER BY 3", ()
+        ):
+            self._phases.note((run, phase), offset)
+            self._saved = offset
+        later = (
+            "SELECT ifnull(run, ''), phase, offset FROM events"
+            " WHERE offset > ? AND phase IS NOT NULL AND type GLOB 'phase_*' ORDER BY offset"
+        )
+        for run, phase, offset in self._rows(later, (self._saved,)):
+            self._phases.note((run, phase), offset)
+
+    def _save_states(self) -> None:
+        """Bring the table of phase states up to date, if it is not."""
+        held = [*self._phases.values()]
+        changed = [(offset,) for offset in held if offset > self._saved]
+        if not changed:
+            return
+        dropped = self._phases.dropped
+        with self._transaction() as database:
+            database.executemany(_SAVE_STATE, changed)
+            if dropped != self._saved_drops:
+                database.execute(_DROP_STATES, (msgspec.json.encode(held).decode(),))
+        self._saved = max(held)
+        self._saved_drops = dropped
 
     def _row(self, query: str, parameters: tuple[object, ...] = ()) -> tuple[Any, ...]:
         with _translated(self._path):
@@ -349,7 +397,10 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as error:
-        raise ValueError(f"journal {path}: an entry is stored already: {error}") from error
+        stored = f"journal {path}: an entry is stored already: {error}"
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise RepeatedIdError(stored) from error
+        raise ValueError(stored) from error
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in _DEVICE_ERRORS:
             raise JournalFullError(

@@ -4,6 +4,7 @@ Counting is plain arithmetic on attributes; the text format is made only when as
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -26,11 +27,7 @@ class Durations:
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         self.total_s += seconds
-        for index, bound in enumerate(self.BOUNDS):
-            if seconds <= bound:
-                self.counts[index] += 1
-                return
-        self.counts[-1] += 1
+        self.counts[bisect_left(self.BOUNDS, seconds)] += 1
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """Return the histogram with cumulative buckets."""

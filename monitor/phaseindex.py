@@ -1,11 +1,11 @@
-"""Which phases of which runs have a state worth keeping, in order of last change. Pure.
+"""The newest state of each phase of each run, in order of last change. Pure.
 
 Runs and phases are named by publishers, so both are bounded: what has gone unchanged the longest
-gives way.
+gives way. What a state is, is its owner's business.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 #: Runs whose phase states are kept, and phases kept of each.
 MAX_RUNS = 50
@@ -13,67 +13,56 @@ MAX_PHASES = 200
 
 State = TypeVar("State")
 
-
-class PhaseName(NamedTuple):
-    """One phase of one run; the run is empty for a pipeline that names none."""
-
-    run: str
-    phase: str
+#: A run and one of its phases; the run is empty for a pipeline that names none.
+PhaseName = tuple[str, str]
 
 
-class PhaseIndex:
-    """The names of the phases that have a state.
+class PhaseIndex(Generic[State]):
+    """Phase states by name.
 
     Args:
-        names: those known already, the longest unchanged first.
         max_runs: bound on runs.
         max_phases: bound on the phases of each.
+
+    Attributes:
+        dropped: how many states have given way so far.
     """
 
-    def __init__(
-        self,
-        names: Iterable[PhaseName] = (),
-        *,
-        max_runs: int = MAX_RUNS,
-        max_phases: int = MAX_PHASES,
-    ) -> None:
+    def __init__(self, *, max_runs: int = MAX_RUNS, max_phases: int = MAX_PHASES) -> None:
+        self.dropped = 0
         self._max_runs = max_runs
         self._max_phases = max_phases
-        self._runs: dict[str, dict[str, None]] = {}
-        for name in names:
-            self._touch(name)
+        self._runs: dict[str, dict[str, State]] = {}
 
-    def apply(
-        self, changes: Iterable[tuple[PhaseName, State]]
-    ) -> tuple[dict[PhaseName, State], list[PhaseName]]:
-        """Take up changes in order; return the states to store, and the names to drop.
+    def get(self, name: PhaseName) -> State | None:
+        """Return the state of a phase, or None."""
+        phases = self._runs.get(name[0])
+        return None if phases is None else phases.get(name[1])
 
-        Only a phase's newest state is stored; a phase is in one of the two or in neither.
-        """
-        newest: dict[PhaseName, State] = {}
-        for name, state in changes:
-            newest.pop(name, None)
-            newest[name] = state
-        gone = [dropped for name in newest for dropped in self._touch(name)]
-        stored = {name: state for name, state in newest.items() if self._holds(name)}
-        return stored, [name for name in gone if not self._holds(name)]
+    def values(self) -> Iterator[State]:
+        """Yield the states run by run, the longest unchanged first in both."""
+        for phases in self._runs.values():
+            yield from phases.values()
 
-    def _holds(self, name: PhaseName) -> bool:
-        return name.phase in self._runs.get(name.run, ())
-
-    def _touch(self, name: PhaseName) -> list[PhaseName]:
-        """Make this phase, and its run, the last changed; return what gives way."""
+    def note(self, name: PhaseName, state: State) -> None:
+        """Replace the state of one phase; it, and its run, are the last changed then."""
         run, phase = name
+        # Reinsertion keeps both mappings in order of last change: the oldest stand first.
         phases = self._runs.pop(run, {})
         phases.pop(phase, None)
-        phases[phase] = None
+        phases[phase] = state
         self._runs[run] = phases
-        gone: list[PhaseName] = []
         if len(phases) > self._max_phases:
-            oldest = next(iter(phases))
-            del phases[oldest]
-            gone.append(PhaseName(run, oldest))
+            del phases[next(iter(phases))]
+            self.dropped += 1
         if len(self._runs) > self._max_runs:
-            oldest = next(iter(self._runs))
-            gone += [PhaseName(oldest, dropped) for dropped in self._runs.pop(oldest)]
-        return gone
+            self.dropped += len(self._runs.pop(next(iter(self._runs))))
+
+    def note_all(self, changes: Sequence[tuple[PhaseName, State]]) -> None:
+        """Take up changes in order; only a phase's last one counts."""
+        newest: dict[PhaseName, State] = {}
+        for name, state in reversed(changes):
+            if name not in newest:
+                newest[name] = state
+        for name in reversed(newest):
+            self.note(name, newest[name])

@@ -5,7 +5,7 @@ acknowledged, or delivered, is in the journal.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import UNSET
@@ -14,12 +14,15 @@ from monitor import wire
 from monitor.eventlog import About, EventLog
 from monitor.events import Event, complete, encode_event
 from monitor.fanout import Fanout
-from monitor.journal import Entry, Journal, JournalError
+from monitor.journal import Entry, Journal, JournalError, RepeatedIdError
 from monitor.metrics import Metrics
 from monitor.session import Store
 from monitor.wire import ErrorCode
 
 log = logging.getLogger("monitor.publication")
+
+#: Finds the offsets of those of a subject's ids that are stored.
+Find = Callable[[str, Sequence[str]], dict[str, int]]
 
 #: When a publisher whose events could not be stored may try again.
 _RETRY_S = 1.0
@@ -28,8 +31,8 @@ _RETRY_S = 1.0
 class Publisher(Protocol):
     """Who gets the acknowledgement."""
 
-    def reply(self, payload: bytes) -> None:
-        """Send one message, if the connection still is."""
+    def reply(self, frames: bytes) -> None:
+        """Send whole frames, if the connection still is."""
 
 
 class Publications:
@@ -75,19 +78,15 @@ class Publications:
         replies = self._commit(queue) if queue else []
         committed = self._clock()
         self._fanout.flush(committed)
-        for (publisher, _), reply in zip(queue, replies, strict=True):
-            publisher.reply(reply)
+        _reply(queue, replies)
         if queue:
             self._metrics.commit.observe(committed - started)
         self._metrics.flush.observe(self._clock() - committed)
 
     def _commit(self, queue: list[tuple[Publisher, Store]]) -> list[bytes]:
         """Journal the queue as one group and append it to the log; return the replies."""
-        group = _Group(self._journal, self._log, self._wall())
         try:
-            acknowledged = [group.add(store) for _, store in queue]
-            if group.entries:
-                self._journal.append(group.entries)
+            group, acknowledged = self._store(queue)
         except JournalError as error:
             self._tell_failure(error)
             self._metrics.refuse("journal", len(queue))
@@ -97,18 +96,35 @@ class Publications:
                 for _, store in queue
             ]
         self._failing = False
-        for entry, event in zip(group.entries, group.events, strict=True):
+        for entry in group.entries:
             self._log.append(
                 wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase)
             )
-            self._log.note(event)
+        self._log.note(group.events)
         self._metrics.events += len(group.entries)
         self._metrics.duplicates += group.duplicates
-        self._metrics.redactions += sum(store.redactions for _, store in queue)
+        self._metrics.redactions += sum([store.redactions for _, store in queue])
         return [
-            wire.encode("ack", store.ref, offsets=offsets)
+            wire.ack(store.ref, offsets)
             for (_, store), offsets in zip(queue, acknowledged, strict=True)
         ]
+
+    def _store(self, queue: list[tuple[Publisher, Store]]) -> tuple["_Group", list[list[int]]]:
+        """Journal the queue as one group; return it with each publication's offsets.
+
+        Ids are looked up only once the journal has found one of them to be a repeat: that is
+        rare, and storing an id checks it anyway.
+        """
+        for find in (None, self._journal.find):
+            group = _Group(find, self._log, self._wall())
+            acknowledged = [group.add(store) for _, store in queue]
+            try:
+                if group.entries:
+                    self._journal.append(group.entries)
+            except RepeatedIdError:
+                continue
+            return group, acknowledged
+        raise AssertionError("a repeated id was stored, but not found")
 
     def _tell_failure(self, error: JournalError) -> None:
         """Log that events are refused, once until they are stored again."""
@@ -117,62 +133,70 @@ class Publications:
         self._failing = True
 
 
-class _Group:
-    """The entries of one commit, in the making: offsets assigned, repeats recognised."""
+def _reply(queue: list[tuple[Publisher, Store]], replies: list[bytes]) -> None:
+    """Send each publisher its replies in one write: a write costs more than all the rest."""
+    frames: dict[Publisher, list[bytes]] = {}
+    for (publisher, _), reply in zip(queue, replies, strict=True):
+        frames.setdefault(publisher, []).append(wire.text_frame(reply))
+    for publisher, its_own in frames.items():
+        publisher.reply(b"".join(its_own))
 
-    def __init__(self, journal: Journal, events: EventLog, now: float) -> None:
+
+class _Group:
+    """The entries of one commit, in the making: offsets assigned, repeats recognised.
+
+    Args:
+        find: looks up stored ids, or None to take every id for new.
+        now: Unix seconds.
+    """
+
+    def __init__(self, find: Find | None, events: EventLog, now: float) -> None:
         self.entries: list[Entry] = []
         self.events: list[Event] = []
         self.duplicates = 0
-        self._journal = journal
+        self._find = find
         self._log = events
         self._now = now
-        self._seen: dict[tuple[str, str], int] = {}
+        self._known: dict[str, dict[str, int]] = {}  # offsets by subject and id
         self._progress: dict[tuple[object, object], int | float] = {}
+        self._noted = 0  # events whose progress has been noted
 
     def add(self, store: Store) -> list[int]:
         """Add one publication; return its offsets, those of earlier copies for repeats."""
-        ids = [event.id for event in store.events if event.id is not UNSET]
-        known = self._journal.find(store.subject, ids) if ids else {}
+        subject = store.subject
+        known = self._known.setdefault(subject, {})
+        if self._find is not None:
+            ids = [event.id for event in store.events if event.id is not UNSET]
+            known.update(self._find(subject, ids))
+        offset = self._log.last + len(self.entries)
         offsets = []
         for event in store.events:
-            offset = None
-            if event.id is not UNSET:
-                offset = known.get(event.id) or self._seen.get((store.subject, event.id))
-            if offset is None:
-                offset = self._append(store.subject, event)
-            else:
-                self.duplicates += 1
+            identity = None if event.id is UNSET else event.id
+            if identity is not None:
+                copy = known.get(identity)
+                if copy is not None:
+                    self.duplicates += 1
+                    offsets.append(copy)
+                    continue
+                known[identity] = offset + 1
+            if event.type == "phase_failed" and event.progress is UNSET:
+                event = complete(event, self._reached(event))  # noqa: PLW2901 - the same event
+            offset += 1
             offsets.append(offset)
+            run = None if event.run is UNSET else event.run
+            phase = None if event.phase is UNSET else event.phase
+            payload = encode_event(event, offset)
+            self.events.append(event)
+            self.entries.append(
+                Entry(offset, payload, event.type, run, phase, identity, subject, self._now)
+            )
         return offsets
 
-    def _append(self, subject: str, event: Event) -> int:
-        event = self._with_progress(event)
-        offset = self._log.last + len(self.entries) + 1
-        identity = None if event.id is UNSET else event.id
-        if identity is not None:
-            self._seen[subject, identity] = offset
-        self.events.append(event)
-        self.entries.append(
-            Entry(
-                offset=offset,
-                payload=encode_event(event, offset),
-                type=event.type,
-                run=None if event.run is UNSET else event.run,
-                phase=None if event.phase is UNSET else event.phase,
-                id=identity,
-                subject=subject,
-                at=self._now,
-            )
-        )
-        return offset
-
-    def _with_progress(self, event: Event) -> Event:
-        """Give a failure the progress its phase had reached, if its publisher left it out."""
-        phase = (event.run, event.phase)
-        if event.type == "phase_failed" and event.progress is UNSET:
-            reached = self._progress.get(phase)
-            event = complete(event, self._log.progress(event) if reached is None else reached)
-        if event.progress is not UNSET:
-            self._progress[phase] = event.progress
-        return event
+    def _reached(self, failure: Event) -> int | float:
+        """Return the progress a phase had reached, for a failure that leaves it out."""
+        for event in self.events[self._noted :]:
+            if event.progress is not UNSET:
+                self._progress[event.run, event.phase] = event.progress
+        self._noted = len(self.events)
+        reached = self._progress.get((failure.run, failure.phase))
+        return self._log.progress(failure) if reached is None else reached

@@ -95,6 +95,14 @@ class Ping(_Message, frozen=True, tag="ping"):
 
 ClientMessage = Auth | Subscribe | Unsubscribe | Publish | Ping
 
+
+class _Ack(msgspec.Struct, tag_field="type", tag="ack", omit_defaults=True):
+    """The one server message of the hot path; the others are encoded from fields."""
+
+    ref: Reference | None = None
+    offsets: list[int] = []
+
+
 _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _encoder = msgspec.json.Encoder()
 
@@ -132,6 +140,11 @@ def encode(kind: str, ref: Reference | None = None, /, **fields: Any) -> bytes:
         message["ref"] = ref
     message.update((name, value) for name, value in fields.items() if value is not None)
     return _encoder.encode(message)
+
+
+def ack(ref: Reference | None, offsets: list[int]) -> bytes:
+    """Encode the acknowledgement of a `publish`: the offset of each of its events."""
+    return _encoder.encode(_Ack(ref, offsets))
 
 
 def error(

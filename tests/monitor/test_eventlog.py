@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.eventlog import About, EventLog, Filter
-from monitor.events import Event, accept
+from monitor.events import Event, accept, complete
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -116,18 +116,18 @@ def progress(phase: str, percent: int, run: str = "r") -> Event:
 
 def test_a_phase_state_is_the_last_word_on_the_phase():
     log = EventLog("epoch")
-    log.note(progress("lint", 10))
-    log.note(progress("write", 5))
-    log.note(progress("lint", 40))
+    log.note([progress("lint", 10)])
+    log.note([progress("write", 5)])
+    log.note([progress("lint", 40)])
     assert [(s.phase, s.progress) for s in log.states()] == [("write", 5), ("lint", 40)]
 
 
 def test_a_failure_keeps_the_progress_the_phase_had():
     log = EventLog("epoch")
-    log.note(progress("lint", 40))
+    log.note([progress("lint", 40)])
     failed = accept(Event("phase_failed", NOON, phase="lint", error="no", run="r"))[0]
     assert log.progress(failed) == 40
-    log.note(failed)
+    log.note([complete(failed, log.progress(failed))])
     (state,) = log.states()
     assert (state.status, state.progress, state.error) == ("failed", 40, "no")
 
@@ -136,7 +136,7 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
     log = EventLog("epoch", max_runs=2, max_phases=3)
     for run in ("one", "two", "three"):
         for phase in ("a", "b", "c", "d"):
-            log.note(progress(phase, 1, run))
+            log.note([progress(phase, 1, run)])
     assert [(s.run, s.phase) for s in log.states()] == [
         ("two", "b"),
         ("two", "c"),
@@ -157,6 +157,6 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
 )
 def test_states_pass_the_filter_too(wanted, phases):
     log = EventLog("epoch")
-    log.note(progress("a", 1, "one"))
-    log.note(progress("b", 1, "two"))
+    log.note([progress("a", 1, "one")])
+    log.note([progress("b", 1, "two")])
     assert [state.phase for state in log.states(wanted)] == phases

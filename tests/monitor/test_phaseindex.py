@@ -3,47 +3,49 @@ from hypothesis import strategies as st
 
 from monitor.phaseindex import PhaseIndex, PhaseName
 
-NAMES = st.builds(PhaseName, st.sampled_from("abc"), st.sampled_from("xyz"))
+NAMES = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
 
 
 @given(st.lists(st.lists(NAMES, max_size=8), max_size=8))
-def test_stored_states_are_the_newest_within_both_bounds(batches: list[list[PhaseName]]) -> None:
-    index = PhaseIndex(max_runs=2, max_phases=2)
-    table: dict[PhaseName, int] = {}
+def test_states_are_the_newest_within_both_bounds(batches: list[list[PhaseName]]) -> None:
+    index: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
     history: list[PhaseName] = []
+    ever: set[PhaseName] = set()
     for batch in batches:
-        states, gone = index.apply((name, len(history) + at) for at, name in enumerate(batch))
+        index.note_all([(name, len(history) + at) for at, name in enumerate(batch)])
         history += batch
-        assert not set(states) & set(gone)
-        table.update(states)
-        for name in gone:
-            table.pop(name, None)
-        for name, state in table.items():
-            assert history[state] == name
+        ever |= set(batch)
+        held = {history[state]: state for state in index.values()}
+        for name, state in held.items():
             assert name not in history[state + 1 :]
-        runs = {name.run for name in table}
+            assert index.get(name) == state
+        runs = {run for run, _ in held}
         assert len(runs) <= 2
-        assert all(sum(name.run == run for name in table) <= 2 for run in runs)
+        assert all(sum(name[0] == run for name in held) <= 2 for run in runs)
+        assert all(index.get(name) is None for name in ever - set(held))
         if batch:
-            assert table[batch[-1]] == len(history) - 1
+            assert held[batch[-1]] == len(history) - 1
 
 
 @given(st.lists(NAMES, max_size=20))
-def test_an_index_made_anew_from_the_names_decides_the_same(names: list[PhaseName]) -> None:
-    index = PhaseIndex(max_runs=2, max_phases=2)
-    table: dict[PhaseName, int] = {}
+def test_an_index_made_anew_from_the_states_decides_the_same(names: list[PhaseName]) -> None:
+    straight: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
+    index: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
     for at, name in enumerate(names):
-        states, gone = index.apply([(name, at)])
-        table.update(states)
-        for dropped in gone:
-            del table[dropped]
-        index = PhaseIndex(sorted(table, key=table.__getitem__), max_runs=2, max_phases=2)
-        assert list(index.apply([])) == [{}, []]
-    straight = PhaseIndex(max_runs=2, max_phases=2)
-    kept: dict[PhaseName, int] = {}
+        straight.note(name, at)
+        index.note(name, at)
+        states = sorted(index.values())
+        index = PhaseIndex(max_runs=2, max_phases=2)
+        index.note_all([(names[state], state) for state in states])
+    assert sorted(index.values()) == sorted(straight.values())
+
+
+@given(st.lists(NAMES, max_size=20))
+def test_what_gave_way_is_counted(names: list[PhaseName]) -> None:
+    index: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
+    gone = 0
     for at, name in enumerate(names):
-        states, gone = straight.apply([(name, at)])
-        kept.update(states)
-        for dropped in gone:
-            del kept[dropped]
-    assert table == kept
+        before = {names[held] for held in index.values()}
+        index.note(name, at)
+        gone += len((before | {name}) - {names[held] for held in index.values()})
+    assert index.dropped == gone
