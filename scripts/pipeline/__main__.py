@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,11 @@ def build_once(
     monitor: str = MONITOR,
     token: str | None = None,
     strict: bool = False,
+    publisher: Callable[..., Publisher] = Publisher,
 ) -> None:
     """Build the project at `root` into `output`, report each phase, and print what came of it.
+
+    `publisher` makes the publisher from `monitor`, `token` and `run=`.
 
     Raises:
         PipelineError: an input is broken; the publisher has said so by then.
@@ -66,9 +69,9 @@ def build_once(
         output=(whole / output).resolve(),
         strict=strict,
     )
-    with Publisher(monitor, token, run=new_run_name()) as publisher:
-        publisher.wait_connected(_CONNECT_S)
-        for name, result in run(build, publisher):
+    with publisher(monitor, token, run=new_run_name()) as reporter:
+        reporter.wait_connected(_CONNECT_S)
+        for name, result in run(build, reporter):
             print(f"{name}: {summary(result)}")
     print(f"results in {build.label(build.output)}", flush=True)
 

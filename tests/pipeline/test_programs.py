@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from tests.pipeline.conftest import Project
 
 CHECKOUT = Path(__file__).parents[2]
+PHASES = ("outline", "lint", "write", "links", "package")
 NOBODY = "ws://127.0.0.1:1"
 
 pytestmark = pytest.mark.slow
@@ -73,21 +76,50 @@ def test_a_trace_is_recorded_from_a_run_over_an_earlier_build(project: Project) 
     assert lines[-1]["event"]["phase"] == "package"
 
 
-def test_the_demonstration_ends_cleanly_on_ctrl_c(project: Project) -> None:
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "scripts.demo", "--port", "0", "--every", "0"],
+def demonstrate(project: Project, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.demo", "--port", "0", "--every", "0", *arguments],
         cwd=project.root,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def await_builds(demo: "subprocess.Popen[str]", wanted: int) -> None:
+    assert demo.stdout is not None
+    builds = 0
+    while builds < wanted:
+        line = demo.stdout.readline()
+        assert line, "the demonstration ended"
+        builds += line.startswith("results in site")
+
+
+def test_the_demonstration_ends_cleanly_on_ctrl_c(project: Project) -> None:
+    demo = demonstrate(project, "--lasts", "0")
     assert demo.stdout is not None
     assert demo.stdout.readline().startswith("dashboard: http://localhost:")
-    builds = 0
-    while builds < 2:
-        builds += demo.stdout.readline().startswith("results in site")
+    await_builds(demo, 2)
     demo.send_signal(signal.SIGINT)
     _, said = demo.communicate(timeout=20)
     assert demo.returncode == 0
     assert said.strip() == "demo: stopped"
+
+
+def test_the_demonstration_starts_a_killed_monitor_again_and_loses_no_event(
+    project: Project,
+) -> None:
+    demo = demonstrate(project, "--lasts", "3", "--back-after", "1", "--once")
+    assert demo.stdout is not None
+    lines = [demo.stdout.readline() for _ in range(3)]
+    os.kill(int(lines[2].split()[2].rstrip(";")), signal.SIGKILL)
+    _, said = demo.communicate(timeout=30)
+    assert demo.returncode == 0, said
+    assert "the monitor has ended" in said
+    assert "the monitor runs again" in said
+    assert "not everything reached" not in said
+    with closing(sqlite3.connect(project.root / "state" / "journal.db")) as journal:
+        query = "SELECT phase, count(*) FROM events WHERE type = ? GROUP BY phase"
+        for kind in ("phase_start", "checkpoint_created", "phase_complete"):
+            assert dict(journal.execute(query, (kind,))) == dict.fromkeys(PHASES, 1)
