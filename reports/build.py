@@ -17,7 +17,7 @@ from reports.dossier import Dossier, open_dossier
 from reports.exhibits import Plot, exhibits
 from reports.render_figure import render_figure
 from reports.render_markdown import Made, render_report, render_table, summary
-from reports.standing import conclusion
+from reports.standing import conclusion, judge_all
 from reports.tables.claims import claims as claims_table
 
 _PAGE = "report.md"
@@ -30,6 +30,7 @@ class Report(msgspec.Struct, frozen=True):
     table: str
     judgements: tuple[Judgement, ...]
     markdown: Path
+    page: Path
     folder: Path
 
 
@@ -40,7 +41,8 @@ def build(run_path: Path, claims: tuple[Claim, ...], out: Path) -> Report:
         NoVerdictError: the run cannot be read or was changed.
         UsageError: `out` cannot be written, or holds something that is not a report.
     """
-    dossier = open_dossier(load_run(run_path), claims)
+    run = load_run(run_path)
+    dossier = open_dossier(run, judge_all(claims, run))
     _refuse_foreign(out)
     partial = out.with_name(f".{out.name}.partial")
     try:
@@ -54,7 +56,7 @@ def build(run_path: Path, claims: tuple[Claim, ...], out: Path) -> Report:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Report(claims_markdown(dossier), dossier.judgements, out / _PAGE, out)
+    return Report(claims_markdown(dossier), dossier.judgements, out / _PAGE, out / _PAGE, out)
 
 
 def exit_code(record: RunRecord, judgements: Sequence[Judgement]) -> ExitCode:

@@ -1,9 +1,9 @@
 """Everything a table or figure may draw on, read once from one run folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.contract.claims import Claim, Judgement, judge
+from monitor.contract.claims import Claim, Judgement
 from monitor.contract.evidence import Metric, Run, RunRecord
 from reports.latency import Distribution, distribution
 from reports.series import Rates, Resources, rates, resources
@@ -21,6 +21,7 @@ class Latency:
 class Dossier:
     """One run, judged and decoded. What the run did not record is None."""
 
+    run: Run
     record: RunRecord
     judgements: tuple[Judgement, ...]
     response: Latency | None
@@ -38,20 +39,12 @@ class Dossier:
         return tuple(claim for claim in claims if claim.metric.startswith(prefixes))
 
 
-def judge_run(record: RunRecord, claims: Iterable[Claim]) -> tuple[Judgement, ...]:
-    """Judge the claims that speak of this run's scenario, in their order."""
-    return tuple(
-        judge(claim, record.metrics, record.verdict)
-        for claim in claims
-        if claim.scenario == record.scenario
-    )
-
-
-def open_dossier(run: Run, claims: Sequence[Claim]) -> Dossier:
-    """Decode a run and judge it."""
+def open_dossier(run: Run, judgements: Sequence[Judgement]) -> Dossier:
+    """Decode a run; `judgements` are those of the claims it is evidence for."""
     return Dossier(
+        run=run,
         record=run.record,
-        judgements=judge_run(run.record, claims),
+        judgements=tuple(judgements),
         response=_latency(run, "response"),
         service=_latency(run, "service"),
         rates=rates(run),

@@ -6,10 +6,12 @@ here knows Markdown, HTML or file formats.
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 import matplotlib.figure
@@ -24,6 +26,11 @@ class Section(StrEnum):
     LATENCY = "Latency"
     DELIVERY = "Throughput and delivery"
     RESOURCES = "Memory and CPU"
+    CAPACITY = "Capacity"
+    CONNECTIONS = "Connecting and reconnecting"
+    LIMITS = "Limits"
+    AUTHENTICATION = "Authentication"
+    SECURITY = "Security"
     PROVENANCE = "Where these figures come from"
 
 
@@ -68,30 +75,43 @@ class Exhibit:
     name: str
     section: Section
     kind: str
+    source: str
     make: Callable[[Dossier], Table | Plot | None]
+
+    @property
+    def code(self) -> Path:
+        """The file the function stands in."""
+        return Path(inspect.getfile(self.make))
 
 
 _MARK = "_wsproof_exhibit"
 
 
-def table(section: Section) -> Callable[[MakeTable], MakeTable]:
-    """Mark a function as a table of the report; its name is the table's."""
+def table(section: Section, source: str = "chapter") -> Callable[[MakeTable], MakeTable]:
+    """Mark a function as a table of the report; its name, with dashes, is the table's.
+
+    `source` is the scenario whose newest run a document's table is made from.
+    """
 
     def mark(make: MakeTable) -> MakeTable:
-        setattr(make, _MARK, Exhibit(make.__name__, section, "table", make))
+        setattr(make, _MARK, Exhibit(_name(make), section, "table", source, make))
         return make
 
     return mark
 
 
-def figure(section: Section) -> Callable[[MakePlot], MakePlot]:
+def figure(section: Section, source: str = "chapter") -> Callable[[MakePlot], MakePlot]:
     """Mark a function as a figure of the report; its name, with dashes, is its files'."""
 
     def mark(make: MakePlot) -> MakePlot:
-        setattr(make, _MARK, Exhibit(make.__name__.replace("_", "-"), section, "figure", make))
+        setattr(make, _MARK, Exhibit(_name(make), section, "figure", source, make))
         return make
 
     return mark
+
+
+def _name(make: Callable[..., object]) -> str:
+    return make.__name__.strip("_").replace("_", "-")
 
 
 def exhibits() -> tuple[Exhibit, ...]:

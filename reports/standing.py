@@ -1,4 +1,4 @@
-"""How the claims stand: each judged anew from the newest run that speaks of its scenario."""
+"""How the claims stand: each judged anew from the newest run that is evidence for it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,8 +6,10 @@ import msgspec
 
 from monitor.contract.claims import Claim, Judgement, judge
 from monitor.contract.evidence import Run, RunRecord
-from monitor.contract.verdicts import ClaimVerdict, ExitCode
+from monitor.contract.verdicts import ClaimVerdict, ExitCode, RunVerdict
+from reports.checks import check_metrics, comparable, is_evidence, why_not
 from reports.exhibits import Table
+from reports.runs import Evidence
 from reports.tables.claims import claim_row, reasons
 
 
@@ -19,19 +21,38 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def standings(
-    claims: Sequence[Claim], target: str | None, newest_first: Iterable[Run]
+    claims: Sequence[Claim], target: str | None, evidence: Evidence
 ) -> tuple[Standing, ...]:
-    """Judge each claim from the newest run of its scenario, against `target` if one is named.
+    """Judge each claim from the newest run that can decide it, of `target` if one is named.
 
     The newest run decides whatever it says: an older one that pleases more is not looked for.
     """
-    wanted = {claim.scenario for claim in claims}
-    newest: dict[str, RunRecord] = {}
-    runs = iter(newest_first)
-    while wanted - newest.keys() and (run := next(runs, None)) is not None:
-        if target is None or run.record.target == target:
-            newest.setdefault(run.record.scenario, run.record)
-    return tuple(_stand(claim, newest.get(claim.scenario)) for claim in claims)
+    return tuple(_stand(claim, _evidence(claim, target, evidence)) for claim in claims)
+
+
+def judge_from(claim: Claim, run: Run) -> Judgement:
+    """Judge a claim from a run that is evidence for it: by its metric, or by its checks."""
+    record = run.record
+    if not claim.checks:
+        return judge(claim, record.metrics, record.verdict)
+    metrics = check_metrics(claim, run)
+    found = judge(comparable(claim, metrics), metrics, record.verdict)
+    reason = found.reason
+    if found.verdict is not ClaimVerdict.TRUE and record.verdict is not RunVerdict.INVALID:
+        reason = why_not(claim, run)
+    return msgspec.structs.replace(found, claim=claim, reason=reason)
+
+
+def judge_all(claims: Sequence[Claim], run: Run) -> tuple[Judgement, ...]:
+    """Judge the claims this run is evidence for, in their order."""
+    return tuple(judge_from(claim, run) for claim in claims if speaks_of(claim, run.record))
+
+
+def speaks_of(claim: Claim, record: RunRecord) -> bool:
+    """Tell whether a run is evidence for a claim, either way."""
+    if claim.checks:
+        return is_evidence(claim, record)
+    return bool(claim.metric) and record.scenario == claim.scenario
 
 
 def conclusion(judgements: Iterable[Judgement]) -> ExitCode:
@@ -42,12 +63,15 @@ def conclusion(judgements: Iterable[Judgement]) -> ExitCode:
     return ExitCode.HOLDS if verdicts == {ClaimVerdict.TRUE} else ExitCode.NO_VERDICT
 
 
-def standings_table(found: Sequence[Standing]) -> Table:
-    """Return the claims table with the run each row rests on."""
+def standings_table(found: Sequence[Standing], host: str | None = None) -> Table:
+    """Return the claims table with the run each row rests on.
+
+    With `host`, this machine's hashed name, evidence from another machine is marked.
+    """
     rows = tuple(
         (
             *claim_row(one.judgement, one.run.metrics if one.run else {}),
-            f"`{one.run.id}`" if one.run else "no run",
+            _rests_on(one.run, host),
         )
         for one in found
     )
@@ -55,8 +79,33 @@ def standings_table(found: Sequence[Standing]) -> Table:
     return Table(header, rows, notes=reasons([one.judgement for one in found]))
 
 
-def _stand(claim: Claim, record: RunRecord | None) -> Standing:
-    if record is None:
-        reason = f"no run of scenario {claim.scenario}; make one with `wsproof load`"
-        return Standing(Judgement(claim, ClaimVerdict.UNPROVEN, reason), None)
-    return Standing(judge(claim, record.metrics, record.verdict), record)
+def _rests_on(run: RunRecord | None, host: str | None) -> str:
+    if run is None:
+        return "no run"
+    elsewhere = host is not None and run.provenance.host != host
+    return f"`{run.id}`" + (" (another machine)" if elsewhere else "")
+
+
+def _evidence(claim: Claim, target: str | None, evidence: Evidence) -> Run | None:
+    if claim.unmeasured:
+        return None
+    return evidence.newest(
+        lambda record: target in {None, record.target} and speaks_of(claim, record)
+    )
+
+
+def _stand(claim: Claim, run: Run | None) -> Standing:
+    if run is not None:
+        return Standing(judge_from(claim, run), run.record)
+    return Standing(Judgement(claim, ClaimVerdict.UNPROVEN, _without(claim)), None)
+
+
+def _without(claim: Claim) -> str:
+    if claim.unmeasured:
+        return f"nothing measures it: {claim.unmeasured}"
+    if claim.checks:
+        real_time = " --real-time" if claim.real_time else ""
+        return f"no audit; make one with `wsproof audit{real_time}`"
+    if claim.scenario == "protocol":
+        return "no run of scenario protocol; make one with `make chapter`"
+    return f"no run of scenario {claim.scenario}; make one with `wsproof load {claim.scenario}`"

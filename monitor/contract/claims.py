@@ -6,7 +6,7 @@ verdict.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set as AbstractSet
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.contract.documents import convert, read_toml
 from monitor.contract.evidence import MEDIAN, Metric
+from monitor.contract.lines import line_of
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict, UsageError
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
@@ -54,27 +55,42 @@ def parse_objective(text: str) -> Objective:
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One sentence, the metric that decides it, and the bound it must keep.
+    """One sentence, what decides it, and where it stands.
+
+    Decided by one of three: a `metric` of a `scenario` with its `bound`; the security `checks`
+    that carry it; or nothing (`unmeasured` says why), which leaves it UNPROVEN.
 
     `bound`, `tolerance` and the metric are all in `unit`. `tolerance` widens the bound in the
     claim's favour and must be stated where it is used. Each of `requires` must hold as well:
     a latency over the deliveries that did arrive proves nothing if others were lost. Each of
     `given` states the load the sentence speaks of: a run that offered less can refute the claim
     by breaking a requirement, but neither its figure nor its ease proves anything.
+
+    Each of `checks` is a check's id, the name of a claim that checks say they carry, or a
+    pattern of either (`RL*`). `real_time` asks for evidence at the promised durations: windows
+    that were shortened do not prove a figure "per minute".
+
+    `group` is the table or list of a document the claim belongs to; `section` the heading its
+    `sentence` stands under.
     """
 
     id: str
     label: str
     claimed: str
     sentence: str
-    scenario: str
-    metric: str
-    comparison: Comparison
-    bound: float
-    unit: str
+    scenario: str = ""
+    metric: str = ""
+    comparison: Comparison = "=="
+    bound: float = 0.0
+    unit: str = ""
     tolerance: float = 0.0
     requires: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    real_time: bool = False
+    unmeasured: str = ""
+    group: str = "load"
+    section: str = ""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -90,29 +106,76 @@ class Judgement(msgspec.Struct, frozen=True):
     margin: float | None = None
 
 
-class _ClaimsDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClaimsDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A claims file: its claims, and the document their sentences stand in, beside the file."""
+
     format: Literal[1]
     claim: tuple[Claim, ...]
+    document: str | None = None
+
+
+#: What a claim decided by a metric cannot do without.
+_MEASURED_BY = ("scenario", "metric", "comparison", "bound", "unit")
 
 
 def load_claims(path: Path) -> tuple[Claim, ...]:
+    """Load the claims of a claims document; see `load_claims_document`."""
+    return load_claims_document(path).claim
+
+
+def load_claims_document(path: Path) -> ClaimsDocument:
     """Load a claims document.
 
     Raises:
-        UsageError: missing file, unknown key, wrong type, doubled id or malformed condition.
+        UsageError: missing file, unknown key, wrong type, doubled id, malformed condition, or a
+            claim that nothing or too much decides; names the line where there is one.
     """
-    claims = convert(read_toml(path, "claims"), _ClaimsDocument, f"claims {path}").claim
+    table = read_toml(path, "claims")
+    source = f"claims {path}"
+    try:
+        document = convert(table, ClaimsDocument, source)
+    except UsageError as error:
+        raise UsageError(_with_line(path, str(error))) from error
     seen: set[str] = set()
-    for claim in claims:
+    for number, (claim, given) in enumerate(zip(document.claim, table["claim"], strict=True)):
+        problem = _problem(claim, given.keys())
         if claim.id in seen:
-            raise UsageError(f"claims {path}: id {claim.id!r} stands twice; give each its own")
+            problem = "id", "stands twice; give each claim its own"
+        if problem is not None:
+            key, says = problem
+            line = line_of(path.read_text(encoding="utf-8"), "claim", number, key)
+            raise UsageError(f"{source}: line {line}: claim {claim.id!r}: {says}")
         seen.add(claim.id)
-        for condition in (*claim.requires, *claim.given):
+    return document
+
+
+def _problem(claim: Claim, given: AbstractSet[str]) -> tuple[str, str] | None:
+    """Return the key at fault and what is wrong with a claim, or None."""
+    deciders = [name for name in ("metric", "checks", "unmeasured") if getattr(claim, name)]
+    if len(deciders) != 1:
+        came = " and ".join(f"`{name}`" for name in deciders) or "none of them"
+        return "id", f"expected one of `metric`, `checks`, `unmeasured`, got {came}"
+    if claim.metric:
+        missing = [name for name in _MEASURED_BY if name not in given]
+        if missing:
+            return "metric", f"`metric` needs `{missing[0]}` as well"
+    for key in ("requires", "given"):
+        for condition in getattr(claim, key):
             try:
                 parse_objective(condition)
             except UsageError as error:
-                raise UsageError(f"claims {path}: claim {claim.id!r}: {error}") from None
-    return claims
+                return key, str(error)
+    return None
+
+
+def _with_line(path: Path, message: str) -> str:
+    """Add the line of the key that a message names as `claim[N].KEY`."""
+    named = re.search(r"`claim\[(?P<number>\d+)\](?:\.(?P<key>\w+))?", message)
+    if named is None:
+        return message
+    text = path.read_text(encoding="utf-8")
+    line = line_of(text, "claim", int(named["number"]), named["key"] or "id")
+    return message.replace(f"claims {path}:", f"claims {path}: line {line}:", 1)
 
 
 def holds(value: float, comparison: Comparison, bound: float, tolerance: float = 0.0) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from monitor.contract.claims import Judgement
 from monitor.contract.evidence import Metric
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict
@@ -29,6 +31,18 @@ def claim_row(judgement: Judgement, metrics: Mapping[str, Metric]) -> tuple[str,
     """Return one claim's row: its label, what is claimed, what was measured, the verdict."""
     claim = judgement.claim
     return claim.label, claim.claimed, _measured(judgement, metrics), f"**{judgement.verdict}**"
+
+
+def short_figure(judgement: Judgement, metrics: Mapping[str, Metric]) -> str:
+    """Return the figure alone, without interval and company: `0.726 ms`, `50 held`."""
+    figure, claim = judgement.measured, judgement.claim
+    if figure is None or claim.checks:
+        return _measured(judgement, metrics)
+    if claim.metric == "response_mean_us":
+        return quantity(figure.value, figure.unit, claim.bound)
+    alone = msgspec.structs.replace(figure, interval=None)
+    told = _measured(msgspec.structs.replace(judgement, measured=alone), metrics)
+    return told.removesuffix(" (maximum not probed)")
 
 
 def reasons(judgements: Iterable[Judgement]) -> tuple[str, ...]:
@@ -59,10 +73,21 @@ def _measured(judgement: Judgement, metrics: Mapping[str, Metric]) -> str:
     figure, claim = judgement.measured, judgement.claim
     if figure is None:
         return "not measured"
+    if claim.checks:
+        return _checks(judgement)
     tell = _TELL.get(claim.metric)
     if tell is not None:
         return tell(figure, metrics, claim.bound)
     return _figure(figure, claim.bound)
+
+
+def _checks(judgement: Judgement) -> str:
+    """Return `12 of 12 checks pass`; the number of them is the bound that was compared with."""
+    assert judgement.measured is not None  # noqa: S101 - the caller looked
+    passed = judgement.measured.value
+    if judgement.margin is None:
+        return f"{plural(passed, 'check')} {'passes' if passed == 1 else 'pass'}"
+    return f"{passed:.0f} of {plural(passed - judgement.margin, 'check')} pass"
 
 
 def _figure(figure: Metric, bound: float) -> str:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.contract.verdicts import ExitCode
 from scripts.cli.app import DEFAULT_RUNS, REFERENCE_TARGET, RunsOption, app
 
 if TYPE_CHECKING:
     from monitor.contract.claims import Claim
+    from reports.runs import Evidence
     from reports.standing import Standing
 
 report = typer.Typer(help="Turn evidence into tables, figures and verdicts.", no_args_is_help=True)
@@ -21,6 +23,26 @@ RunArgument = Annotated[
 ClaimsOption = Annotated[
     Path | None, typer.Option("--claims", help="The claims to judge; the monitor's by default.")
 ]
+
+
+def evidence_folders(runs: Path) -> tuple[Path, ...]:
+    """Return where evidence is looked for: the kept runs beside those of the default folder."""
+    import reports
+
+    kept = Path(reports.__file__).parent / "data"
+    return (runs, kept) if runs == DEFAULT_RUNS else (runs,)
+
+
+def chosen_claims(path: Path | None) -> "tuple[Path, tuple[Claim, ...], str | None]":
+    """Return the claims file, its claims, and the target they are about; None if not said."""
+    from monitor.contract.claims import load_claims
+    from monitor.contract.target import load_target
+
+    if path is not None:
+        return path, load_claims(path), None
+    target = load_target(REFERENCE_TARGET)
+    assert target.claims_path is not None  # noqa: S101 - the reference profile names its claims
+    return target.claims_path, load_claims(target.claims_path), target.name
 
 
 @report.command()
@@ -40,7 +62,7 @@ def build(
 
     path = find_run(run, runs)
     record = load_run(path).record
-    chosen, target = _claims(claims)
+    _, chosen, target = chosen_claims(claims)
     if target not in {None, record.target}:
         print(
             f"run {record.id} measured {record.target}, of which the claims of {target} say"
@@ -50,7 +72,7 @@ def build(
         chosen = ()
     made = build_report(path, chosen, out or path.with_name(f"{path.name}.report"))
     print(made.table)
-    print(f"\nrun {record.id} is {record.verdict}; report: {made.markdown}", file=sys.stderr)
+    print(f"\nrun {record.id} is {record.verdict}; report: {made.page}", file=sys.stderr)
     return exit_code(record, made.judgements)
 
 
@@ -59,44 +81,83 @@ def judge_claims(
     run: RunArgument = None,
     runs: RunsOption = DEFAULT_RUNS,
     claims: ClaimsOption = None,
+    document: Annotated[
+        Path | None,
+        typer.Option(help="Where the claims' sentences must stand; else what the claims name."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write a Markdown summary here (`-`: stdout).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
 ) -> int:
-    """Judge each claim anew: from one run, or from the newest of the claim's scenario."""
-    from monitor.contract.evidence import load_run
+    """Judge each claim anew: from one run, or from the newest that is evidence for it."""
+    from reports.files import write_atomically
+    from reports.render_claims import claims_json, claims_junit, claims_summary
     from reports.render_markdown import render_table
-    from reports.runs import find_run, newest_first
     from reports.standing import conclusion, standings, standings_table
 
-    evidence = newest_first(runs) if run is None else [load_run(find_run(run, runs))]
-    found = standings(*_claims(claims), evidence)
-    print(_json(found) if as_json else render_table(standings_table(found)))
-    return conclusion(one.judgement for one in found)
+    file, chosen, target = chosen_claims(claims)
+    found = standings(chosen, target, _evidence(run, runs))
+    host = _this_host()
+    if junit is not None:
+        write_atomically(junit, claims_junit(found).encode())
+    if markdown is not None and str(markdown) != "-":
+        write_atomically(markdown, claims_summary(found, host).encode())
+    if str(markdown) == "-":
+        print(claims_summary(found, host), end="")
+    else:
+        print(claims_json(found) if as_json else render_table(standings_table(found, host)))
+    missing = _missing_sentences(file, found, document, given_run=run is not None)
+    for problem in missing:
+        print(problem, file=sys.stderr)
+    code = conclusion(one.judgement for one in found)
+    return ExitCode.STALE if missing and code is not ExitCode.BROKEN else code
 
 
-def _claims(path: Path | None) -> "tuple[tuple[Claim, ...], str | None]":
-    """Return the claims to judge and the target they are about; None if they do not say."""
-    from monitor.contract.claims import load_claims
-    from monitor.contract.target import load_target
+def _evidence(run: str | None, runs: Path) -> "Evidence":
+    from monitor.contract.evidence import load_run
+    from monitor.contract.verdicts import NoVerdictError
+    from reports.runs import Evidence, find_run
 
-    if path is not None:
-        return load_claims(path), None
-    target = load_target(REFERENCE_TARGET)
-    assert target.claims_path is not None  # noqa: S101 - the reference profile names its claims
-    return load_claims(target.claims_path), target.name
+    if run is not None:
+        path = find_run(run, runs)
+        load_run(path)
+        return Evidence((path.parent,), {path.name})
+    evidence = Evidence(evidence_folders(runs))
+    if not evidence:
+        raise NoVerdictError(
+            f"runs folder {runs}: no runs yet; measure first, for example with"
+            " `wsproof load chapter`, or pass --runs DIR"
+        )
+    return evidence
 
 
-def _json(found: "tuple[Standing, ...]") -> str:
-    import msgspec
+def _missing_sentences(
+    file: Path, found: "tuple[Standing, ...]", document: Path | None, *, given_run: bool
+) -> tuple[str, ...]:
+    """Return what does not stand in the document; judging one run alone asks for none."""
+    from monitor.contract.claims import load_claims_document
+    from reports.chapter import read_document
+    from reports.sentences import misplaced
 
-    rows = [
-        {
-            "claim": one.judgement.claim.id,
-            "verdict": one.judgement.verdict,
-            "reason": one.judgement.reason,
-            "measured": one.judgement.measured,
-            "margin": one.judgement.margin,
-            "run": one.run.id if one.run else None,
-        }
-        for one in found
-    ]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+    if document is None:
+        named = load_claims_document(file).document
+        if named is None or given_run:
+            return ()
+        document = (file.parent / named).resolve()
+        if not document.is_file():
+            print(
+                f"{document}: not here, so it was not looked into for the claims' sentences;"
+                " pass --document FILE",
+                file=sys.stderr,
+            )
+            return ()
+    claims = [one.judgement.claim for one in found]
+    return tuple(f"{document}: {problem}" for problem in misplaced(claims, read_document(document)))
+
+
+def _this_host() -> str:
+    from monitor.contract.provenance import hashed_host
+
+    return hashed_host()

@@ -15,6 +15,7 @@ from monitor.contract.claims import (
     parse_objective,
 )
 from monitor.contract.evidence import Metric
+from monitor.contract.lines import line_of
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict, UsageError
 
 numbers = st.floats(-1e9, 1e9)
@@ -207,29 +208,57 @@ def test_the_monitors_own_claims_load():
     import monitor
 
     claims = load_claims(Path(monitor.__file__).parent / "claims.toml")
-    assert [one.claimed for one in claims] == ["50", "1000+", "<5 ms", "<100 MB"]
+    load = [one.claimed for one in claims if one.group == "load"]
+    assert load == ["50", "1000+", "<5 ms", "<100 MB"]
+    groups = {"load", "security", "limits", "events", "authentication", "reconnecting"}
+    assert {one.group for one in claims} == groups
+    assert sum(one.group == "security" for one in claims) == 5
+
+
+CHECKED = """id = "b"
+label = "B"
+claimed = "always"
+sentence = "s"
+checks = ["HS*"]
+"""
+
+
+def test_a_claim_is_decided_by_a_metric_by_checks_or_openly_by_nothing(tmp_path):
+    file = tmp_path / "claims.toml"
+    unmeasured = CHECKED.replace('"b"', '"c"').replace('checks = ["HS*"]', 'unmeasured = "x"')
+    file.write_text(document(GOOD, CHECKED, unmeasured))
+    assert [one.checks for one in load_claims(file)] == [(), ("HS*",), ()]
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (document(GOOD, GOOD), "id 'a' stands twice"),
+        (document(GOOD, GOOD), "line 14: claim 'a': stands twice"),
         (
             document(GOOD.replace("bound", "bond")),
-            r"unknown key `claim\[0\].bond`; did you mean `bound`",
+            r"line 10: unknown key `claim\[0\].bond`; did you mean `bound`",
         ),
-        (document(GOOD.replace('"<"', '"~"')), r"key `claim\[0\].comparison`"),
-        (document(GOOD + 'requires = ["lost"]'), "claim 'a': objective 'lost': expected METRIC"),
-        (document(GOOD + 'given = ["many"]'), "claim 'a': objective 'many': expected METRIC"),
+        (document(GOOD.replace('"<"', '"~"')), r"line 9: key `claim\[0\].comparison`"),
+        (document(GOOD + 'requires = ["lost"]'), "line 12: claim 'a': objective 'lost': expected"),
+        (document(GOOD + 'given = ["many"]'), "line 12: claim 'a': objective 'many': expected"),
+        (document(GOOD + 'checks = ["A"]'), "line 3: claim 'a': expected one of .* and `checks`"),
+        (document(GOOD, CHECKED.replace("checks", "given")), "line 14: .* got none of them"),
+        (document(GOOD.replace("bound = 1\n", "")), "line 8: claim 'a': `metric` needs `bound`"),
         ("format = 2\n", "key `format`"),
     ],
 )
-def test_a_mistaken_claims_document_is_named_with_its_key(tmp_path, text, says):
+def test_a_mistaken_claims_document_is_named_with_its_line_and_key(tmp_path, text, says):
     file = tmp_path / "claims.toml"
     file.write_text(text)
     with pytest.raises(UsageError, match=says) as caught:
         load_claims(file)
     assert str(file) in str(caught.value)
+
+
+def test_the_line_is_found_past_strings_that_look_like_claims():
+    text = 'a = """\n[[claim]]\nid = 1\n"""\n[[claim]]\n"id" = 2\n[[ claim ]]\nx = 1\n'
+    assert line_of(text, "claim", 0, "id") == 6
+    assert line_of(text, "claim", 1, "id") == 7
 
 
 def test_without_an_interval_one_repeat_over_the_bound_leaves_the_claim_unproven() -> None:

@@ -8,6 +8,7 @@ import pytest
 from monitor.contract.claims import Claim, load_claims
 from monitor.contract.evidence import Run, load_run
 from reports.dossier import Dossier, open_dossier
+from reports.standing import judge_all
 from tests.reports import synthetic
 
 CLAIMS = Path(__file__).parents[2] / "monitor" / "claims.toml"
@@ -35,4 +36,4 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[synthetic.Synt
 def dossier_of(
     run_of: Callable[[synthetic.Synthetic], Run], claims: tuple[Claim, ...]
 ) -> Callable[[synthetic.Synthetic], Dossier]:
-    return lambda shape: open_dossier(run_of(shape), claims)
+    return lambda shape: open_dossier(run_of(shape), judge_all(claims, run_of(shape)))

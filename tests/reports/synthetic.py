@@ -5,15 +5,17 @@ shapes are those of a real run: a log-normal body, an occasional pause, timeline
 of every repeat.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from monitor.contract.evidence import (
+    FINDINGS,
     RESOURCES,
     TIMELINE,
     Histogram,
@@ -24,7 +26,8 @@ from monitor.contract.evidence import (
     RunWriter,
     Scalar,
 )
-from monitor.contract.verdicts import RunVerdict
+from monitor.contract.findings import Finding
+from monitor.contract.verdicts import RunVerdict, Severity, Verdict
 
 RUN_ID = "20250101-120000-load-chapter-5eed"
 _REPEAT_EVERY_S = 15.0  # warm-up 3 s, window 10 s, 2 s until the next
@@ -305,3 +308,57 @@ PROVENANCE = Provenance(
     load_average_before=(0.2, 0.3, 0.3),
     load_average_after=(1.4, 0.6, 0.4),
 )
+
+
+def changed(struct: Any, **fields: Any) -> Any:
+    """Return a copy of a claim or record with these fields."""
+    return msgspec.structs.replace(struct, **fields)
+
+
+def write_audit(
+    root: Path,
+    verdicts: Mapping[str, str],
+    *,
+    claims: Mapping[str, str | None] | None = None,
+    only: str | None = None,
+    real_time: bool = True,
+    verdict: str = "VALID",
+    number: int = 1,
+) -> Path:
+    """Write an audit with these checks' verdicts; `claims` says which claim each carries."""
+    run_id = f"20250101-13000{number}-audit-gate-5eed"
+    found = [
+        Finding(
+            id=check,
+            title=f"what {check} looks at",
+            verdict=Verdict(word),
+            severity=Severity.HIGH,
+            claim=(claims or {}).get(check),
+            references=(),
+            remediation="mend it",
+            reason=f"{check} ended {word}",
+            expected="refused",
+            actual="refused" if word == "PASS" else "served",
+            observations=(),
+            repeat=f"wsproof audit --only {check}",
+            seconds=0.5,
+        )
+        for check, word in verdicts.items()
+    ]
+    with RunWriter(root, run_id) as writer:
+        writer.write_lines(FINDINGS, found)
+        return writer.finish(
+            RunRecord(
+                id=run_id,
+                kind="audit",
+                scenario="gate",
+                parameters={"only": only, "real_time": real_time},
+                target="reference monitor",
+                target_url="ws://127.0.0.1:4001/",
+                verdict=RunVerdict(verdict),
+                reasons=(),
+                metrics={},
+                repeats=(),
+                provenance=PROVENANCE,
+            )
+        )

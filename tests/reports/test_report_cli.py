@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_two_processes_build_the_same_bytes(tmp_path):
 def test_a_false_claim_ends_with_one(tmp_path):
     synthetic.write_run(tmp_path, synthetic.SLOW)
     assert wsproof("report", "build", "--runs", tmp_path).returncode == 1
-    assert wsproof("report", "claims", "--runs", tmp_path).returncode == 1
+    done = wsproof("report", "claims", "--runs", tmp_path)
+    assert done.returncode == 1  # it outweighs the claims nothing was measured for
 
 
 def test_an_invalid_run_ends_with_three(tmp_path):
@@ -56,18 +58,70 @@ def test_an_invalid_run_ends_with_three(tmp_path):
     assert wsproof("report", "build", "--runs", tmp_path).returncode == 3
 
 
+def claims_file(folder, sentence="It takes less than 5 ms."):
+    file = folder / "claims.toml"
+    file.write_text(
+        f"""format = 1
+document = "chapter.md"
+[[claim]]
+id = "latency"
+label = "Latency"
+claimed = "<5 ms"
+sentence = "{sentence}"
+scenario = "chapter"
+metric = "response_mean_us"
+comparison = "<"
+bound = 5000
+unit = "us"
+"""
+    )
+    (folder / "chapter.md").write_text("# A chapter\n\nIt takes less\nthan *5 ms*.\n")
+    return file
+
+
 def test_claims_as_json_can_be_read_by_a_program(tmp_path):
-    synthetic.write_run(tmp_path, synthetic.QUICK)
-    done = wsproof("report", "claims", "--runs", tmp_path, "--json")
-    rows = json.loads(done.stdout)
-    assert [(row["claim"], row["verdict"]) for row in rows] == [
-        ("concurrent-clients", "TRUE"),
-        ("events-per-second", "TRUE"),
-        ("average-latency", "TRUE"),
-        ("memory", "TRUE"),
-    ]
-    assert rows[1]["measured"]["value"] == 1000.0
+    run = synthetic.write_run(tmp_path, synthetic.QUICK)
+    done = wsproof(
+        "report", "claims", "--runs", tmp_path, "--json", "--claims", claims_file(tmp_path)
+    )
+    (row,) = json.loads(done.stdout)
+    assert (row["claim"], row["verdict"], row["run"]) == ("latency", "TRUE", run.name)
+    assert row["measured"]["unit"] == row["unit"] == "us"
+    assert row["margin"] == 5000 - row["measured"]["value"]
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_claims_are_written_for_ci_as_junit_and_markdown(tmp_path):
+    synthetic.write_run(tmp_path, synthetic.SLOW)
+    junit, summary = tmp_path / "claims.xml", tmp_path / "claims.md"
+    done = wsproof(
+        *("report", "claims", "--runs", tmp_path, "--claims", claims_file(tmp_path)),
+        *("--junit", junit, "--markdown", summary),
+    )
+    assert done.returncode == 1
+    suite = ET.parse(junit).getroot().find("testsuite")  # noqa: S314 - our own file
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "1", "0")
+    assert suite.find("testcase/failure").get("type") == "FALSE"
+    assert summary.read_text().startswith("## 0 of 1 claim hold, 1 is FALSE\n\n| Metric |")
+
+
+def test_a_claim_whose_sentence_is_gone_ends_with_four(tmp_path):
+    synthetic.write_run(tmp_path, synthetic.QUICK)
+    claims = claims_file(tmp_path, sentence="It takes less than 4 ms.")
+    done = wsproof("report", "claims", "--runs", tmp_path, "--claims", claims)
+    assert done.returncode == 4
+    assert "chapter.md: claim 'latency': its sentence does not stand" in done.stderr
+    elsewhere = tmp_path / "elsewhere.md"
+    elsewhere.write_text("It takes less than 4 ms.")
+    more = ("--claims", claims, "--document", elsewhere)
+    assert wsproof("report", "claims", "--runs", tmp_path, *more).returncode == 0
+
+
+def test_claims_without_evidence_end_with_three_and_say_how_to_make_it(tmp_path):
+    synthetic.write_run(tmp_path, synthetic.QUICK)
+    done = wsproof("report", "claims", "--runs", tmp_path)
+    assert done.returncode == 3
+    assert "make one with `wsproof audit --real-time`" in done.stdout
 
 
 def test_a_run_of_another_service_is_not_judged_by_the_monitors_claims(tmp_path):
