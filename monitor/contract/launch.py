@@ -77,6 +77,57 @@ class Launch:
             )
         return self._obtain(kind, source)
 
+    def filled(self, command: Sequence[str], **values: str) -> list[str]:
+        """Return a command of the profile with `{python}`, `{state}` and `values` filled in."""
+        return [fill(part, values) for part in self._fill(command)]
+
+    def run(self, command: Sequence[str], where: str, **values: str) -> str:
+        """Run a command of the profile to its end and return its stdout; `where` names its key.
+
+        Raises:
+            UsageError: it cannot be started, or ends with another status than 0.
+        """
+        filled = self.filled(command, **values)
+        try:
+            done = subprocess.run(filled, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise UsageError(f"{where}: {filled[0]} cannot be started: {error}") from error
+        except subprocess.CalledProcessError as error:
+            raise UsageError(
+                f"{where}: the command ended with status {error.returncode}:"
+                f" {error.stderr.strip()[-500:]}"
+            ) from error
+        return done.stdout
+
+    def logged(self) -> str | None:
+        """Return all the service has logged so far, or None where no log can be read."""
+        observed = self.target.observe.log
+        path = self.log if observed is None else Path(self.filled((observed,))[0])
+        if path is None or not path.is_file():
+            return None
+        return path.read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """End the started process as a crash would; its state stays for `restart`."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def restart(self) -> None:
+        """Start the service again on the state it left; stopped first if it still runs.
+
+        Raises:
+            NoVerdictError: it does not become ready.
+            UsageError: the profile does not say how it is started.
+        """
+        if self.target.start is None:
+            raise UsageError(
+                f"target profile {self.target.path}: no `start`; it cannot be restarted"
+            )
+        self.stop()
+        self.exit_status = None
+        self._start(self.target.start)
+
     def alive(self) -> bool:
         """Tell whether the started process still runs; True if it is not ours to know."""
         return self._process is None or self._process.poll() is None
@@ -98,7 +149,7 @@ class Launch:
         # Files, not pipes: a pipe nobody reads would one day be full and stop the target.
         said = Path(self._state) / "target.out"
         command = self._fill(start.command)
-        with self.log.open("wb") as log, said.open("wb") as out:
+        with self.log.open("ab") as log, said.open("wb") as out:
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -167,19 +218,10 @@ class Launch:
             if not value:
                 raise UsageError(f"{where}: the environment has no {source.environment}; set it")
             return value
-        command = self._fill(source.command or ())
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        except OSError as error:
-            raise UsageError(f"{where}: {command[0]} cannot be started: {error}") from error
-        except subprocess.CalledProcessError as error:
-            raise UsageError(
-                f"{where}: the command ended with status {error.returncode}:"
-                f" {error.stderr.strip()[-500:]}"
-            ) from error
-        if not done.stdout.strip():
+        said = self.run(source.command or (), where).strip()
+        if not said:
             raise UsageError(f"{where}: the command printed no token")
-        return done.stdout.strip()
+        return said
 
     def _fill(self, command: Sequence[str]) -> list[str]:
         values: Mapping[str, str] = {

@@ -1,0 +1,1 @@
+"""Authentication checks, each of the ways a service offers."""

@@ -1,0 +1,1 @@
+"""Connection checks: slots, and that each comes back."""

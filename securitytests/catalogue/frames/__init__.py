@@ -1,0 +1,1 @@
+"""Frame and payload checks: what RFC 6455 forbids, and what must stay bounded."""

@@ -1,0 +1,61 @@
+"""Messages larger than a service takes."""
+
+from monitor.contract.promises import Answer
+from monitor.contract.verdicts import Severity
+from securitytests.bench import Bench
+from securitytests.catalogue.frames.conformance import PROMPTLY_S
+from securitytests.check import Claim, check
+from securitytests.judging import Judgement, closed, verdict_of
+from securitytests.probe.frames import Opcode, encode_frame
+from securitytests.probe.peer import Peer
+
+
+@check(
+    id="FR5",
+    title="An oversized message is refused before it is buffered",
+    claim=Claim.DENIAL_OF_SERVICE,
+    severity=Severity.HIGH,
+    references=("CWE-770", "RFC6455-7.4.1"),
+    remediation="Judge the length in the frame's header, added to what the message has so far.",
+    cost_s=1.0,
+)
+async def oversized(bench: Bench) -> None:
+    """A service that first receives and then measures can be filled by a few peers.
+
+    The header of a frame announces more than `promises.max_message_bytes`; its payload never
+    comes. Then a message grows beyond the limit by fragments. Each must be refused as
+    `answers.too_big` says, at once. A message of exactly the limit must not be.
+    """
+    limit = int(bench.promised("max_message_bytes"))
+    expected = bench.answer("too_big")
+    for excess in (1, limit, 64 * limit):
+        with bench.variant(f"a header that announces {limit + excess} bytes"):
+            peer = (await bench.client("publish")).peer
+            header = encode_frame(b"", declared_length=limit + excess)
+            await peer.send(header, f"header of {limit + excess} bytes")
+            bench.judge(closed(await peer.until_end(PROMPTLY_S), expected, within_s=PROMPTLY_S))
+    with bench.variant("fragments"):
+        peer = (await bench.client("publish")).peer
+        await peer.send(_fragments(limit), f"fragments of {limit} bytes and one more")
+        bench.judge(closed(await peer.until_end(PROMPTLY_S), expected, within_s=PROMPTLY_S))
+    with bench.variant("exactly the limit"):
+        peer = (await bench.client("publish")).peer
+        await peer.send(encode_frame(b"x" * limit), f"message of {limit} bytes")
+        bench.judge(await _not_too_big(peer, expected))
+
+
+def _fragments(limit: int) -> bytes:
+    """Return the limit in four fragments, and the beginning of a fifth."""
+    quarter = b"x" * (limit // 4)
+    rest = b"x" * (limit - 3 * len(quarter))
+    return (
+        encode_frame(quarter, Opcode.TEXT, fin=False)
+        + encode_frame(quarter, Opcode.CONTINUATION, fin=False) * 2
+        + encode_frame(rest, Opcode.CONTINUATION, fin=False)
+        + encode_frame(b"", Opcode.CONTINUATION, declared_length=1)
+    )
+
+
+async def _not_too_big(peer: Peer, expected: Answer) -> Judgement:
+    ending = await peer.until_end(0.5, stop_at="")
+    return verdict_of(ending.code not in expected.close, "not refused for its size", str(ending))

@@ -1,0 +1,1 @@
+"""Rate limit checks: how much one client is served, and what the others feel of it."""

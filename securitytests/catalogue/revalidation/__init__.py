@@ -1,0 +1,1 @@
+"""Revalidation checks: a token that ends while its connection lives."""

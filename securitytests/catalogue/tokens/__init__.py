@@ -1,0 +1,1 @@
+"""Token checks: what a service accepts as proof."""

@@ -1,0 +1,1 @@
+"""Runs checks against a target and concludes: brackets, verdicts, schedule, evidence."""

@@ -1,0 +1,83 @@
+"""Conducts one check on one server: a legitimate client before, the attack, the client again."""
+
+import asyncio
+import time
+import traceback
+
+import msgspec
+
+from monitor.contract.findings import TranscriptLine
+from monitor.contract.verdicts import RefusedError, WsproofError
+from securitytests.bench import Bench
+from securitytests.check import Check
+from securitytests.gate.conclude import Course
+from securitytests.judging import CannotTellError, NotApplicableError
+from securitytests.probe.client import NotServedError
+from securitytests.probe.stream import StreamEndedError, UnreachableError
+from securitytests.probe.transcript import trying
+from securitytests.server import Server
+
+#: How long the legitimate client may take; generous, since it shares the machine with the attacks.
+BRACKET_S = 10.0
+
+#: A check that takes ten times its stated cost, and this much on top, is cut off.
+_GRACE_S = 30.0
+
+_HINDERED = (CannotTellError, UnreachableError, StreamEndedError, NotServedError, TimeoutError)
+
+
+class Conducted(msgspec.Struct, frozen=True):
+    """One check that was conducted: its course, conversation, figures and duration."""
+
+    course: Course
+    transcript: tuple[TranscriptLine, ...]
+    figures: dict[str, float]
+    seconds: float
+
+
+async def conduct(check: Check, server: Server) -> Conducted:
+    """Run one check between its brackets. Only a refusal of the guard is raised."""
+    started = time.monotonic()
+    bench = Bench(server, check.id)
+    problem = inapplicable = after = ""
+    before = await served(bench, "before")
+    if not before:
+        try:
+            async with asyncio.timeout(check.cost_s * 10 + _GRACE_S):
+                await check.probe(bench)
+        except RefusedError:
+            raise
+        except NotApplicableError as error:
+            inapplicable = str(error)
+        except _HINDERED as error:
+            problem = str(error) or f"not done within {check.cost_s * 10 + _GRACE_S:g} s"
+        except WsproofError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a defect of the check proves nothing either way
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            problem = f"defect of the check: {error!r} in {where.name}, line {where.lineno}"
+        await bench.close()
+        after = await served(bench, "after")
+    await bench.close()
+    died = "" if server.alive else "the service ended during the check"
+    course = Course(tuple(bench.observations), before, after, died, problem, inapplicable)
+    seconds = time.monotonic() - started
+    return Conducted(course, bench.transcript.lines(), bench.figures, seconds)
+
+
+async def served(bench: Bench, when: str) -> str:
+    """Return why a legitimate publisher and subscriber are not served; empty if they are."""
+    try:
+        with trying(f"legitimate client, {when}"):
+            async with asyncio.timeout(BRACKET_S):
+                pair = await bench.pair()
+                await pair.measure(BRACKET_S)
+                pair.publisher.peer.stream.close()
+                pair.subscriber.peer.stream.close()
+    except RefusedError:
+        raise
+    except TimeoutError:
+        return f"no service within {BRACKET_S:g} s"
+    except (*_HINDERED, WsproofError) as error:
+        return bench.transcript.redact(str(error))
+    return ""

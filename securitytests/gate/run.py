@@ -1,0 +1,244 @@
+"""Runs the checks of a plan: side by side where they may, by themselves where they must.
+
+Checks that share a server come from different addresses and mostly wait, so their waits overlap.
+Checks with a server of their own run beside them; those that measure run alone, at the end.
+"""
+
+import asyncio
+import contextlib
+import shlex
+import time
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from monitor.contract.findings import Finding, TranscriptLine
+from monitor.contract.target import Target
+from monitor.contract.verdicts import Verdict, WsproofError
+from securitytests.check import Check
+from securitytests.gate.conclude import Conclusion, Course, conclude
+from securitytests.gate.conduct import Conducted, conduct
+from securitytests.gate.plan import Plan, Tell
+from securitytests.server import Budget, Server
+
+#: Checks that share a server, at a time: they mostly wait, but two cores are soon busy.
+SIDE_BY_SIDE = 12
+
+#: Servers of their own that run at a time, beside the shared one.
+OWN_SERVERS = 2
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What an audit found: one finding a check, in order of their ids, and the conversations."""
+
+    findings: tuple[Finding, ...]
+    transcripts: tuple[TranscriptLine, ...]
+    seconds: float
+    target_url: str
+    rss_peak_bytes: int | None = None
+
+
+class Gate:
+    """One audit under way.
+
+    Args:
+        plan: what to do.
+        tell: called after each check.
+        repeat: how the command line repeats a check; `{id}` is filled in.
+    """
+
+    def __init__(self, plan: Plan, tell: Tell, repeat: str = "wsproof audit --only {id}") -> None:
+        self._plan = plan
+        self._tell = tell
+        self._repeat = repeat
+        self._findings: dict[str, Finding] = {}
+        self._transcripts: dict[str, tuple[TranscriptLine, ...]] = {}
+        permitted = plan.permissions
+        self._budget = Budget(permitted.budget_connections, permitted.budget_s)
+        self._url = plan.target.url
+        self._rss_peak_bytes: int | None = None
+
+    async def run(self) -> Outcome:
+        """Conduct every check and conclude.
+
+        Raises:
+            NoVerdictError: the target did not become ready.
+            RefusedError: the guard refused.
+        """
+        started = time.monotonic()
+        for check, conclusion in self._plan.left_out:
+            self._conclude(check, conclusion, None)
+        alone = [check for check in self._plan.checks if check.alone]
+        beside = [check for check in self._plan.checks if not check.alone]
+        own = [check for check in beside if check.server == "own"]
+        shared = [check for check in beside if check.server == "shared"]
+        async with _all_or_none() as group:
+            group.create_task(self._share(shared))
+            places = asyncio.Semaphore(OWN_SERVERS)
+            for check in _costliest_first(own):
+                group.create_task(self._by_itself(check, places))
+        await self._alone(alone)
+        ordered = sorted(self._findings)
+        order = {check.id: check.order for check, _ in self._plan.left_out}
+        order |= {check.id: check.order for check in self._plan.checks}
+        ordered.sort(key=order.__getitem__)
+        return Outcome(
+            findings=tuple(self._findings[name] for name in ordered),
+            transcripts=tuple(line for name in ordered for line in self._transcripts[name]),
+            seconds=time.monotonic() - started,
+            target_url=self._url,
+            rss_peak_bytes=self._rss_peak_bytes,
+        )
+
+    # Side by side
+
+    async def _share(self, checks: Iterable[Check]) -> None:
+        """Conduct checks on one server; on another one from where the first has died."""
+        waiting = _costliest_first(checks)
+        while waiting:
+            async with self._server(self._plan.target) as server:
+                suspects = await self._side_by_side(waiting, server)
+            if suspects:
+                await self._find_the_killer(suspects)
+
+    async def _side_by_side(
+        self, waiting: list[Check], server: Server
+    ) -> list[tuple[Check, Conducted]]:
+        """Take checks off `waiting` until none is left or the server is dead.
+
+        Returns the checks that were under way when it died.
+        """
+        suspects: list[tuple[Check, Conducted]] = []
+
+        async def work() -> None:
+            while waiting and server.alive:
+                check = waiting.pop(0)
+                conducted = await conduct(check, server)
+                if conducted.course.died:
+                    suspects.append((check, conducted))
+                else:
+                    self._conducted(check, conducted)
+
+        async with _all_or_none() as group:
+            for _ in range(SIDE_BY_SIDE):
+                group.create_task(work())
+        self._note_memory(server)
+        return suspects
+
+    async def _find_the_killer(self, suspects: list[tuple[Check, Conducted]]) -> None:
+        """Conduct the checks during which the server died again, each on a server of its own.
+
+        Not a retry that could acquit them all: if none of them kills its server, all fail.
+        """
+        again = []
+        for check, _ in suspects:
+            async with self._server(self._plan.target) as server:
+                again.append((check, await conduct(check, server)))
+        found = any(conducted.course.died for _, conducted in again)
+        names = ", ".join(check.id for check, _ in suspects)
+        for check, conducted in again if found else suspects:
+            course = conducted.course
+            if not found:
+                died = f"the service ended while {names} were under way"
+                course = msgspec.structs.replace(course, died=died)
+            self._conducted(check, msgspec.structs.replace(conducted, course=course))
+
+    # One at a time
+
+    async def _by_itself(self, check: Check, places: asyncio.Semaphore) -> None:
+        """Conduct a check on a server nobody else speaks with."""
+        async with places:
+            target = self._target_of(check)
+            if isinstance(target, str):
+                self._conducted(check, _not_conducted(target))
+                return
+            async with self._server(target) as server:
+                self._conducted(check, await conduct(check, server))
+                self._note_memory(server)
+
+    async def _alone(self, checks: list[Check]) -> None:
+        """Conduct checks that measure, one after the other, while nothing else runs."""
+        one = asyncio.Semaphore(1)
+        shared = [check for check in checks if check.server == "shared"]
+        for check in checks:
+            if check.server == "own":
+                await self._by_itself(check, one)
+        while shared:
+            async with self._server(self._plan.target) as server:
+                while shared and server.alive:
+                    self._conducted(shared[0], await conduct(shared.pop(0), server))
+
+    def _target_of(self, check: Check) -> Target | str:
+        """Return the target a check with its own server runs on, or why there is none."""
+        if check.variant is None:
+            return self._plan.target
+        varied = self._plan.target.variant(check.variant)
+        return varied or f"the profile has no `variants.{check.variant}`; give it, or decline"
+
+    @contextlib.asynccontextmanager
+    async def _server(self, target: Target) -> AsyncIterator[Server]:
+        allowed = self._plan.permissions.allowed_hosts
+        async with Server(target, allowed, budget=self._budget) as server:
+            self._url = server.target.url
+            yield server
+
+    def _note_memory(self, server: Server) -> None:
+        peak = server.rss_peak_bytes()
+        if peak is not None:
+            self._rss_peak_bytes = max(peak, self._rss_peak_bytes or 0)
+
+    # Conclusions
+
+    def _conducted(self, check: Check, conducted: Conducted) -> None:
+        today = datetime.now(UTC).date()
+        conclusion = conclude(check, conducted.course, self._plan.target.waivers, today)
+        self._conclude(check, conclusion, conducted)
+
+    def _conclude(self, check: Check, conclusion: Conclusion, conducted: Conducted | None) -> None:
+        deciding = conclusion.deciding
+        finding = Finding(
+            id=check.id,
+            title=check.title,
+            verdict=conclusion.verdict,
+            severity=check.severity,
+            claim=None if check.claim is None else check.claim.value,
+            references=check.references,
+            remediation=check.remediation,
+            reason=conclusion.reason,
+            expected="" if deciding is None else deciding.expected,
+            actual="" if deciding is None else deciding.actual,
+            observations=() if conducted is None else conducted.course.observations,
+            repeat=self._repeat.replace("{id}", shlex.quote(check.id)),
+            seconds=0.0 if conducted is None else round(conducted.seconds, 3),
+            variant=check.variant or "",
+            figures={} if conducted is None else conducted.figures,
+            waiver=conclusion.waiver,
+        )
+        self._findings[check.id] = finding
+        self._transcripts[check.id] = () if conducted is None else conducted.transcript
+        if finding.verdict is not Verdict.NOT_RUN:
+            total = len(self._plan.checks) + len(self._plan.left_out)
+            self._tell(finding, len(self._findings), total)
+
+
+def _costliest_first(checks: Iterable[Check]) -> list[Check]:
+    """Order checks so that the long waits begin early."""
+    return sorted(checks, key=lambda check: -check.cost_s)
+
+
+def _not_conducted(problem: str) -> Conducted:
+    return Conducted(Course(problem=problem), (), {}, 0.0)
+
+
+@contextlib.asynccontextmanager
+async def _all_or_none() -> AsyncIterator[asyncio.TaskGroup]:
+    """Run tasks together; an expected failure of one is raised by itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failures:
+        for failure in failures.exceptions:
+            if isinstance(failure, WsproofError):
+                raise failure from None
+        raise

@@ -1,0 +1,112 @@
+"""Judges what a probe observed. Pure: observations and the profile's promises in, judgement out."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from monitor.contract.promises import Answer
+from monitor.contract.verdicts import Verdict
+from securitytests.probe.peer import ENDS, Ending, Handshake
+
+
+class CannotTellError(Exception):
+    """Nothing can be concluded: the profile does not say, or the attack could not be made."""
+
+
+class NotApplicableError(Exception):
+    """The profile shows that there is nothing to check, for a check that carries no claim."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """PASS, FAIL or INCONCLUSIVE, with what was expected and what came."""
+
+    verdict: Verdict
+    expected: str
+    actual: str
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One attempt to come in: the answer to the handshake and, after an upgrade, what followed.
+
+    `accepted` tells whether the service showed that it took the credentials; `ending` is None if
+    there was no upgrade.
+    """
+
+    method: str
+    handshake: Handshake
+    accepted: bool
+    ending: Ending | None = None
+    texts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.ending is None:
+            return str(self.handshake)
+        taken = "took the credentials and " if self.accepted else ""
+        return f"{self.handshake}, then {taken}{self.ending}"
+
+
+def verdict_of(condition: bool, expected: str, actual: str) -> Judgement:
+    """Return PASS if the condition holds, else FAIL."""
+    return Judgement(Verdict.PASS if condition else Verdict.FAIL, expected, actual)
+
+
+def spell(answer: Answer) -> str:
+    """Return an answer as text: `HTTP 401 or close 4401`."""
+    ways = [f"HTTP {status}" for status in answer.status]
+    ways += [f"close {code}" for code in answer.close]
+    if answer.error and not answer.close:
+        ways.append(f"a message with {answer.error}")
+    return " or ".join(ways)
+
+
+def refused(attempt: Attempt, expected: Answer, secrets: Collection[str] = ()) -> Judgement:
+    """Judge an attempt that must be refused in a declared way, having seen none of `secrets`.
+
+    Any other end is no refusal: an aborted connection says nothing of the credentials.
+    """
+    seen = [secret for secret in secrets if any(secret in text for text in attempt.texts)]
+    wanted = f"refused with {spell(expected)}, nothing delivered"
+    if seen:
+        return Judgement(Verdict.FAIL, wanted, f"{attempt}; an event was delivered")
+    if attempt.accepted:
+        return Judgement(Verdict.FAIL, wanted, str(attempt))
+    if attempt.ending is None:
+        return verdict_of(attempt.handshake.status in expected.status, wanted, str(attempt))
+    return verdict_of(_closed_as(attempt.ending, expected), wanted, str(attempt))
+
+
+def closed(
+    ending: Ending,
+    expected: Answer,
+    *,
+    within_s: float | None = None,
+    not_before_s: float = 0.0,
+) -> Judgement:
+    """Judge that the service closed with a declared code, in the declared time.
+
+    `within_s` and `not_before_s` count from when the ending was watched for.
+    """
+    wanted = f"closed with {spell(expected)}"
+    if within_s is not None:
+        wanted += f" between {not_before_s:.2f} and {within_s:.2f} s"
+    in_time = ending.after_s >= not_before_s and (within_s is None or ending.after_s <= within_s)
+    return verdict_of(_closed_as(ending, expected) and in_time, wanted, str(ending))
+
+
+def gone(ending: Ending, within_s: float) -> Judgement:
+    """Judge that the connection is over within the time, however it was ended."""
+    return verdict_of(
+        ending.kind in ENDS and ending.after_s <= within_s,
+        f"the connection is over within {within_s:.2f} s",
+        str(ending),
+    )
+
+
+def answered(handshake: Handshake, statuses: Collection[int]) -> Judgement:
+    """Judge an HTTP answer by its status."""
+    wanted = "HTTP " + " or ".join(map(str, sorted(statuses)))
+    return verdict_of(handshake.status in statuses, wanted, str(handshake))
+
+
+def _closed_as(ending: Ending, expected: Answer) -> bool:
+    return ending.kind == "close" and ending.code in expected.close

@@ -1,0 +1,218 @@
+"""One TCP or TLS connection: from a chosen source address, any bytes out, bounded bytes in.
+
+Every wait has a deadline. The loopback guard judges the address that is really connected to.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Collection
+from typing import Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from monitor.contract.guard import is_loopback, permit
+from monitor.contract.verdicts import RefusedError
+from securitytests.probe.transcript import Transcript
+
+#: Bytes buffered of a service that sends faster than the probe reads; then TCP holds it back.
+RECEIVE_BUFFER_BYTES = 64 * 1024
+
+#: How long an operation that should be immediate may take.
+PATIENCE_S = 5.0
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a service is: the address judged and connected to, and how it is spoken of.
+
+    `target` is the path and query of its URL, `host` what stands in the Host header.
+    """
+
+    address: str
+    port: int
+    host: str
+    target: str
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+    allowed: bool = False
+
+
+def endpoint_of(
+    url: str, allowed_hosts: Collection[str] = (), *, tls: ssl.SSLContext | None = None
+) -> Endpoint:
+    """Resolve a ws:// or wss:// URL.
+
+    Raises:
+        RefusedError: it is not on this machine and was not allowed by name.
+        NoVerdictError: it does not resolve.
+    """
+    parts = urlsplit(url)
+    address = permit(url, allowed_hosts)
+    secure = parts.scheme == "wss"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(
+        address=address,
+        port=parts.port or (443 if secure else 80),
+        host=parts.netloc.rpartition("@")[2],
+        target=target,
+        tls=(tls or ssl.create_default_context()) if secure else None,
+        server_name=parts.hostname or "",
+        allowed=(parts.hostname or "") in allowed_hosts,
+    )
+
+
+class StreamEndedError(Exception):
+    """The service ended the connection while something was sent to it; `how` is eof or reset."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"the service ended the connection ({how})")
+        self.how = how
+
+
+class UnreachableError(Exception):
+    """No connection could be made; the text says why."""
+
+
+class Stream:
+    """An open connection. `number` counts the connections of a check; `source` is our address."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        transcript: Transcript,
+        number: int,
+    ) -> None:
+        self.number = number
+        self.source = str(writer.get_extra_info("sockname")[0])
+        self.transcript = transcript
+        self.opened_at = asyncio.get_running_loop().time()
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        transcript: Transcript,
+        number: int,
+        source: str | None,
+        *,
+        kernel_buffer_bytes: int | None = None,
+        within: float = PATIENCE_S,
+    ) -> Self:
+        """Connect from `source` (None: whichever address the system takes).
+
+        `kernel_buffer_bytes` sets SO_RCVBUF: small, so that a peer that does not read is felt.
+
+        Raises:
+            UnreachableError: nothing listens there, or the deadline passed.
+            RefusedError: what was connected to is not what was judged.
+        """
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        raw = socket.socket(family, socket.SOCK_STREAM)
+        raw.setblocking(False)
+        try:
+            if kernel_buffer_bytes is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kernel_buffer_bytes)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if source is not None:
+                raw.bind((source, 0))
+            async with asyncio.timeout(within):
+                await loop.sock_connect(raw, (endpoint.address, endpoint.port))
+                _judge_peer(raw, endpoint)
+                reader, writer = await asyncio.open_connection(
+                    sock=raw,
+                    limit=RECEIVE_BUFFER_BYTES,
+                    ssl=endpoint.tls,
+                    server_hostname=endpoint.server_name if endpoint.tls else None,
+                )
+        except (OSError, TimeoutError) as error:
+            raw.close()
+            why = str(error) or f"no answer within {within:g} s"
+            raise UnreachableError(f"{endpoint.address} port {endpoint.port}: {why}") from error
+        except BaseException:
+            raw.close()
+            raise
+        stream = cls(reader, writer, transcript, number)
+        transcript.note(number, "note", f"connected from {stream.source}")
+        return stream
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the connection was made."""
+        return asyncio.get_running_loop().time() - self.opened_at
+
+    async def send(self, data: bytes, summary: str, within: float = PATIENCE_S) -> None:
+        """Send bytes; `summary` stands for them in the transcript.
+
+        Raises:
+            StreamEndedError: the service has ended the connection, or takes nothing in time.
+        """
+        self.transcript.note(self.number, "sent", summary, len(data))
+        if self._writer.is_closing():
+            raise StreamEndedError("closed")
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(within):
+                await self._writer.drain()
+        except TimeoutError as error:
+            raise StreamEndedError("takes no more") from error
+        except (OSError, ssl.SSLError) as error:
+            raise StreamEndedError("reset") from error
+
+    async def receive(self, within: float, most: int = RECEIVE_BUFFER_BYTES) -> bytes | None:
+        """Return some bytes, empty at the end of the stream, or None if none came in time.
+
+        Raises:
+            StreamEndedError: the connection was reset.
+        """
+        try:
+            async with asyncio.timeout(max(within, 0)):
+                return await self._reader.read(most)
+        except TimeoutError:
+            return None
+        except (OSError, ssl.SSLError) as error:
+            raise StreamEndedError("reset") from error
+
+    def finish(self) -> None:
+        """Send FIN and keep listening: half a close."""
+        self.transcript.note(self.number, "note", "FIN")
+        if not self._writer.is_closing() and self._writer.can_write_eof():
+            with contextlib.suppress(OSError):  # the service was first: it is finished all the same
+                self._writer.write_eof()
+
+    def close(self) -> None:
+        """Close without a word of WebSocket. Idempotent."""
+        if not self._writer.is_closing():
+            self.transcript.note(self.number, "note", "closed TCP")
+            self._writer.close()
+
+    def abort(self) -> None:
+        """Reset the connection (RST), as a crashed client's machine would. Idempotent."""
+        if self._writer.is_closing():
+            return
+        self.transcript.note(self.number, "note", "RST")
+        raw = self._writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    async def closed(self) -> None:
+        """Drop the connection and wait until the system has let go of it."""
+        self._writer.transport.abort()
+        with contextlib.suppress(OSError, ssl.SSLError):  # how it ended no longer matters
+            await self._writer.wait_closed()
+
+
+def _judge_peer(raw: socket.socket, endpoint: Endpoint) -> None:
+    """Refuse a connection that did not end where the guard allowed it."""
+    connected = raw.getpeername()[0]
+    if not is_loopback(connected) and not endpoint.allowed:
+        raise RefusedError(
+            f"probe: connected to {connected}, which is not this machine; nothing was sent. If you"
+            " may test that host, pass --i-am-allowed-to-test HOST"
+        )

@@ -1,0 +1,110 @@
+"""One running service under audit: started from its profile or reached where it runs."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from monitor.contract.launch import Launch
+from monitor.contract.target import Target
+from securitytests.judging import CannotTellError
+from securitytests.probe.addresses import Addresses
+from securitytests.probe.stream import Endpoint, endpoint_of
+from securitytests.tokens import Tokens
+
+
+class Budget:
+    """What an audit may use of a service: connections in all, and seconds. None: no bound."""
+
+    def __init__(self, connections: int | None = None, seconds: float | None = None) -> None:
+        self._left = connections
+        self._ends = None if seconds is None else time.monotonic() + seconds
+
+    def spend(self) -> None:
+        """Take one connection.
+
+        Raises:
+            CannotTellError: the budget is used up.
+        """
+        if self._ends is not None and time.monotonic() > self._ends:
+            raise CannotTellError("the budget of seconds is used up; raise --budget-seconds")
+        if self._left is None:
+            return
+        if self._left == 0:
+            raise CannotTellError("the budget of connections is used up; raise it")
+        self._left -= 1
+
+
+class Server:
+    """Asynchronous context manager. `target` carries the URL the service really has."""
+
+    def __init__(
+        self,
+        target: Target,
+        allowed_hosts: Collection[str] = (),
+        *,
+        budget: Budget | None = None,
+    ) -> None:
+        self.budget = budget or Budget()
+        self.launch = Launch(target)
+        self.target = target
+        self.tokens: Tokens
+        self.endpoint: Endpoint
+        self.addresses: Addresses
+        self._allowed = allowed_hosts
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.launch.__enter__)
+        try:
+            self.target = self.launch.target
+            self.endpoint = endpoint_of(self.target.url, self._allowed, tls=self._trust())
+        except BaseException:
+            await asyncio.to_thread(self.launch.__exit__, None, None, None)
+            raise
+        self.tokens = Tokens(self.launch)
+        self.addresses = Addresses(self.endpoint.address)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.launch.__exit__, kind, error, trace)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs; True where it is not ours to know."""
+        return self.launch.alive()
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """The service's process, or None where it cannot be watched."""
+        if self.launch.pid is None or not psutil.pid_exists(self.launch.pid):
+            return None
+        return psutil.Process(self.launch.pid)
+
+    def rss_peak_bytes(self) -> int | None:
+        """Return the most memory the process has had resident; None where it cannot be told."""
+        if self.launch.pid is None:
+            return None
+        try:
+            status = Path(f"/proc/{self.launch.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return None
+        peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+        return None if peak is None else int(peak.split()[1]) * 1024
+
+    def _trust(self) -> ssl.SSLContext | None:
+        """Return a context that trusts the profile's own authority, or None for the system's."""
+        authority = self.target.tls.authority
+        if authority is None:
+            return None
+        path = self.launch.filled((authority,))[0]
+        return ssl.create_default_context(cafile=str(self.target.path.parent / path))
