@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rich.console import Console
+
 from monitor.client import (
     AsyncSubscriber,
     Event,
@@ -18,6 +20,7 @@ from monitor.client import (
     Patience,
     Selection,
     Subscribed,
+    UnauthorizedError,
 )
 from monitor.client.link import Endpoint
 from scripts.liveview import LiveView
@@ -45,6 +48,15 @@ class View(Protocol):
     def tell(self, text: str) -> None:
         """Say something that is no event."""
 
+    def connected(self, text: str, expected: int) -> None:
+        """Say from where events are followed; `expected` that were missed come first."""
+
+    def lost(self, why: str, patience_s: float | None) -> None:
+        """Say that the connection is lost, and for how many seconds another is tried."""
+
+    def missed(self, omitted: int, reason: str) -> None:
+        """Say that events were left out."""
+
 
 class JsonLines:
     """One JSON object an event on stdout, at once; words go to stderr."""
@@ -58,6 +70,18 @@ class JsonLines:
         """Print words on stderr."""
         print(f"wsproof tail: {text}", file=sys.stderr, flush=True)
 
+    def connected(self, text: str, expected: int) -> None:  # noqa: ARG002 - `text` has it
+        """Say from where events are followed."""
+        self.tell(text)
+
+    def lost(self, why: str, patience_s: float | None) -> None:
+        """Say that the connection is lost."""
+        self.tell(f"{why}; trying for {patience_s:g} s to go on from there" if patience_s else why)
+
+    def missed(self, omitted: int, reason: str) -> None:
+        """Say that events were left out."""
+        self.tell(f"{omitted} events were left out: {reason}")
+
 
 def follow(what: Following) -> None:
     """Follow until SIGINT, SIGTERM, or the reader of stdout is gone.
@@ -68,7 +92,7 @@ def follow(what: Following) -> None:
         UsageError: the trace cannot be written.
     """
     with ExitStack() as stack:
-        view: View = stack.enter_context(LiveView()) if sys.stdout.isatty() else JsonLines()
+        view: View = stack.enter_context(LiveView()) if _can_redraw() else JsonLines()
         trace = None
         if what.record is not None:
             trace = stack.enter_context(TraceWriter(what.record, what.source, view.tell))
@@ -77,6 +101,16 @@ def follow(what: Following) -> None:
         except BrokenPipeError:
             # `wsproof tail | head`: nobody reads any more. Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except UnauthorizedError as error:
+            raise UnauthorizedError(
+                f"{error}; a fresh one where the monitor runs:"
+                " wsproof token issue --subject NAME --scope subscribe"
+            ) from None
+
+
+def _can_redraw() -> bool:
+    """Tell whether stdout is a terminal that can take back what it shows (TERM is not dumb)."""
+    return sys.stdout.isatty() and Console().is_interactive
 
 
 async def _follow(what: Following, view: View, trace: TraceWriter | None) -> None:
@@ -101,8 +135,8 @@ async def _follow(what: Following, view: View, trace: TraceWriter | None) -> Non
 
 async def _take(what: Following, view: View, trace: TraceWriter | None) -> None:
     def outage(lost: LinkLostError) -> None:
-        if what.patience.again_s and subscriber.position is not None:
-            view.tell(f"{lost}; trying for {what.patience.again_s:g} s to go on from there")
+        if subscriber.position is not None and what.patience.again_s != 0:
+            view.lost(str(lost), what.patience.again_s)
 
     subscriber = AsyncSubscriber(
         what.endpoint.url,
@@ -121,9 +155,10 @@ async def _take(what: Following, view: View, trace: TraceWriter | None) -> None:
                         trace.add(event, time.monotonic_ns())
                     view.show(event)
                 case Gap(omitted=omitted, reason=reason):
-                    view.tell(f"{omitted} events were left out: {reason}")
+                    view.missed(omitted, reason)
                 case Subscribed(offset=offset) as fence:
-                    view.tell(_began(fence, again=began, since=what.since, offset=offset))
+                    words = _began(fence, again=began, since=what.since, offset=offset)
+                    view.connected(words, fence.count if fence.recovered else 0)
                     began = True
 
 
