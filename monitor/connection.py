@@ -34,6 +34,7 @@ from monitor.session import (
     Stream,
 )
 from monitor.settings import Settings
+from monitor.tokens import Grant
 from monitor.wire import CloseCode
 
 log = logging.getLogger("monitor.connection")
@@ -113,6 +114,7 @@ class Connection(asyncio.Protocol):
         "_assembly",
         "_deadline",
         "_ended",
+        "_grant",
         "_host",
         "_protocol",
         "_refusal",
@@ -138,6 +140,7 @@ class Connection(asyncio.Protocol):
         self.writable = True
         self.transport: asyncio.Transport
         self._host = host
+        self._grant: Grant | None = None  # the one size and deadline were last set for
         self._assembly = Assembly(host.settings.max_fragments)
         self._refusal: Answer | None = None
         self._deadline = 0.0
@@ -216,9 +219,8 @@ class Connection(asyncio.Protocol):
         if protocol.parser_exc is not None:
             log.debug("protocol error of %s: %s", self.entered.key, protocol.parser_exc)
         self._write_pending()
-        if self.session is not None:
-            self._admit_size()
-            self._host.watch(self, self.session.next_deadline())  # it may have come forward
+        if self.session is not None and self.session.grant is not self._grant:
+            self._regranted(self.session)
 
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read, and leave it behind in the log."""
@@ -325,6 +327,7 @@ class Connection(asyncio.Protocol):
         self._write_pending()
         self.session = admission.session
         self.carry_out(admission.effects)
+        self._host.watch(self, self.session.next_deadline())
 
     def _answer(self, answer: Answer) -> None:
         """Write an HTTP answer and end; the library's own wording is not used."""
@@ -336,15 +339,15 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session is None:
             return
-        match frame.opcode:
-            case Opcode.TEXT | Opcode.CONT:
-                self._assemble(frame, session)
-            case Opcode.PONG:
-                session.pong()
-            case Opcode.BINARY:
-                self.end(CloseCode.BAD_MESSAGE, "text messages are spoken here")
-            case _:
-                pass  # ping and close: the protocol has put the answer among its writes
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.CONT:
+            self._assemble(frame, session)
+        elif opcode is Opcode.PONG:
+            session.pong()
+            self._host.watch(self, session.next_deadline())  # the next ping may come earlier
+        elif opcode is Opcode.BINARY:
+            self.end(CloseCode.BAD_MESSAGE, "text messages are spoken here")
+        # Ping and close: the protocol has put the answer among its writes.
 
     def _assemble(self, frame: Frame, session: Session) -> None:
         """Hand a whole text message to the session."""
@@ -360,10 +363,11 @@ class Connection(asyncio.Protocol):
             return
         self.carry_out(session.receive(text, self._host.now()))
 
-    def _admit_size(self) -> None:
-        """Let an authenticated client send messages of full size."""
-        if self.session is not None and self.session.grant is not None:
-            self._protocol.max_message_size = self._host.settings.max_message_bytes
+    def _regranted(self, session: Session) -> None:
+        """Let an authenticated client send messages of full size, until its token expires."""
+        self._grant = session.grant
+        self._protocol.max_message_size = self._host.settings.max_message_bytes
+        self._host.watch(self, session.next_deadline())
 
     def _close(self, close: Close) -> None:
         """Begin the closing handshake; the peer has until the close deadline to finish it."""

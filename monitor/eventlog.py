@@ -87,7 +87,7 @@ class EventLog:
         self._max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._about: list[About] = []
-        self._abouts: dict[About, About] = {}
+        self._abouts: dict[tuple[str, str | None, str | None], About] = {}
         self._dead = 0  # forgotten entries still at the head of the lists
         self._phases: PhaseIndex[Event] = PhaseIndex(max_runs=max_runs, max_phases=max_phases)
 
@@ -96,8 +96,11 @@ class EventLog:
         """Offset of the oldest entry held; `last + 1` when none is."""
         return self.last + 1 - (len(self._frames) - self._dead)
 
-    def append(self, frame: bytes, about: About) -> int:
-        """Append one entry and return its offset; the oldest give way above the byte bound."""
+    def append(self, frame: bytes, about: tuple[str, str | None, str | None]) -> int:
+        """Append one entry and return its offset; the oldest give way above the byte bound.
+
+        `about` has the parts of an `About`, in its order.
+        """
         self._frames.append(frame)
         self._about.append(self._shared(about))
         self.last += 1
@@ -188,13 +191,14 @@ class EventLog:
         kept.reverse()
         return Stretch(b"".join(kept), after + end - start, len(kept), omitted)
 
-    def _shared(self, about: About) -> About:
+    def _shared(self, about: tuple[str, str | None, str | None]) -> About:
         """Return one object for all entries about the same, so that each costs a pointer."""
         known = self._abouts.get(about)
         if known is None:
             if len(self._abouts) >= _SHARED_ABOUTS:
                 self._abouts.clear()
-            known = self._abouts[about] = about
+            known = About(*about)
+            self._abouts[known] = known
         return known
 
     def _index(self, offset: int) -> int:

@@ -35,7 +35,7 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _INDEX = re.compile(r"`\$\.events\[(\d+)\]")
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One event as a publisher sends it: no offset, no snapshot mark; those are the server's."""
 
     type: EventType

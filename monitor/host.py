@@ -15,7 +15,7 @@ from monitor.admission import Admission, Admissions
 from monitor.authority import Authority
 from monitor.connection import Connection
 from monitor.contract.verdicts import WsproofError
-from monitor.eventlog import About, EventLog
+from monitor.eventlog import EventLog
 from monitor.events import restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
@@ -337,5 +337,5 @@ def _reload(journal: Journal, settings: Settings) -> EventLog:
     )
     events.note([restore(payload) for payload in journal.states()])
     for entry in tail:
-        events.append(wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase))
+        events.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
     return events

@@ -81,7 +81,7 @@ class RepeatedIdError(WsproofError):
     """An entry has a publisher's id that is stored already; `find` tells where."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One accepted event: `payload` is its JSON as delivered, `at` when (unix s).
 
     `run` is None or not empty. `id` is the publisher's own, unique within its `subject`.

@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import UNSET
 
 from monitor import wire
-from monitor.eventlog import About, EventLog
+from monitor.eventlog import EventLog
 from monitor.events import Event, complete, encode_event
 from monitor.fanout import Fanout
 from monitor.journal import Entry, Journal, JournalError, RepeatedIdError
@@ -97,9 +97,7 @@ class Publications:
             ]
         self._failing = False
         for entry in group.entries:
-            self._log.append(
-                wire.text_frame(entry.payload), About(entry.type, entry.run, entry.phase)
-            )
+            self._log.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
         self._log.note(group.events)
         self._metrics.events += len(group.entries)
         self._metrics.duplicates += group.duplicates
