@@ -1,0 +1,142 @@
+"""Starlette on uvicorn, with wsproto: refuses every handshake with 403 and closes with 1008.
+
+Subscribers need not ask, and events come in an envelope.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto.events import Request as Handshake
+
+from tests.services.desk import SECURITY_HEADERS, Desk, Dialect, Refused, converse, credentials
+from tests.services.rules import Tokens, options
+
+DIALECT = Dialect(
+    word="op",
+    unauthenticated_status=403,
+    unauthorized=1008,
+    forbidden=1008,
+    bad_message=1003,
+    deadline=1008,
+    limited=1008,
+    strikes=1,
+    asks_to_subscribe=False,
+    envelope="data",
+)
+
+
+def application(desk: Desk) -> Starlette:
+    """Return the application that serves `desk`."""
+
+    async def live(socket: WebSocket) -> None:
+        assert socket.client is not None
+        headers = socket.headers
+        tokens = credentials(socket.query_params.multi_items(), headers.getlist("authorization"))
+        host, origins = headers.get("host", ""), headers.getlist("origin")
+        abort = socket.scope["state"]["abort"]
+        try:
+            client = desk.enter(socket.client.host, host, origins, tokens, abort)
+        except Refused as refused:
+            await socket.send_denial_response(_response(refused))
+            return
+        try:
+            await socket.accept()
+            await converse(desk, client, _messages(socket), socket.send_text, socket.close)
+        except WebSocketDisconnect:
+            return  # it is gone
+        finally:
+            desk.leave(client)
+
+    async def page(request: Request) -> Response:
+        assert request.client is not None
+        tokens = credentials((), request.headers.getlist("authorization"))
+        try:
+            body = desk.page(request.client.host, request.url.path, tokens)
+        except Refused as refused:
+            return _response(refused)
+        return PlainTextResponse(body, headers=SECURITY_HEADERS)
+
+    return Starlette(routes=[WebSocketRoute("/live", live), Route("/{name:path}", page)])
+
+
+async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
+    while True:
+        message = await socket.receive()
+        if message["type"] != "websocket.receive":
+            return
+        text = message.get("text")
+        yield message["bytes"] if text is None else text
+
+
+def _response(refused: Refused) -> Response:
+    return Response(
+        refused.body, refused.status, refused.headers, media_type="application/problem+json"
+    )
+
+
+class Live(WSProtocol):
+    """A WebSocket whose transport the application may drop."""
+
+    close_s = 0.0
+
+    def handle_connect(self, event: Handshake) -> None:
+        """Give the application the means."""
+        super().handle_connect(event)
+        self.close_timeout = self.close_s
+        self.scope["state"]["abort"] = self.transport.abort
+
+
+class Deadline(H11Protocol):
+    """HTTP that does not wait for a request for ever."""
+
+    handshake_s = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Start the clock."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(self.handshake_s, self._cut)
+
+    def _cut(self) -> None:
+        if self.transport.get_protocol() is self and self.cycle is None:
+            self.transport.abort()
+
+
+async def main() -> None:
+    """Serve until told to stop."""
+    told = options(__doc__ or "")
+    Deadline.handshake_s = told.handshake_s
+    Live.close_s = told.close_s
+    desk = Desk(told, Tokens(told.state, "HS256", "starlette-service"), DIALECT)
+    config = uvicorn.Config(
+        application(desk),
+        http=Deadline,
+        ws=Live,
+        ws_max_size=told.message_bytes,
+        ws_ping_interval=told.ping_s,
+        ws_ping_timeout=told.pong_s,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        server_header=False,
+        access_log=False,
+        proxy_headers=False,
+        log_level="critical",
+        timeout_graceful_shutdown=2,
+    )
+    listening = socket.create_server(("127.0.0.1", told.port), backlog=512)
+    desk.at(listening.getsockname()[1])
+    sweeping = asyncio.create_task(desk.sweep())
+    await uvicorn.Server(config).serve(sockets=[listening])
+    sweeping.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
