@@ -93,6 +93,12 @@ ADMISSIONS = Table(
         Column("kind", "str", "connection, request or message"),
         Column("admitted", "int", "1 admitted, 0 refused"),
         Column("answer", "str", "what the target answered: status, close code or error"),
+        Column(
+            "who", "str", "client, return, resume; knock or hold: a stranger that goes or stays"
+        ),
+        Column("shown", "str", "the token a stranger showed: valid or altered, and how"),
+        Column("began_s", "float", "when the attempt began, from the start of the run"),
+        Column("ended_s", "float", "when the connection ended; empty if it held"),
     ),
 )
 
@@ -131,7 +137,8 @@ class Histogram(msgspec.Struct, frozen=True):
 
     `out_of_range` counts values the buckets could not hold; they are in no bucket, though
     `count`, `sum` and `max` include them. `name` is `response` (due to read) or `service` (send
-    to read) for deliveries; `repeat` counts from 1, and 0 is the whole run merged.
+    to read) for deliveries, and for events `first_receiver`, `median_receiver`, `last_receiver`
+    (due to read) and `spread` (first to last); `repeat` counts from 1, and 0 is the run merged.
     """
 
     name: str
@@ -146,7 +153,11 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """One repeat of a scenario: its own figures and whether they can be believed."""
+    """One repeat of a scenario: its own figures and whether they can be believed.
+
+    `point` names what was offered where a run offers several things; what is not `counted` only
+    looked for where to measure, and the run's metrics are made without it.
+    """
 
     number: int
     started_at: str
@@ -154,6 +165,8 @@ class Repeat(msgspec.Struct, frozen=True):
     verdict: RunVerdict
     reasons: tuple[str, ...]
     metrics: dict[str, Metric]
+    point: str = ""
+    counted: bool = True
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -182,7 +195,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     """`run.json`: one run as a whole. `files` maps each other file to its SHA-256."""
 
     id: str
-    kind: Literal["load", "audit"]
+    kind: Literal["load", "audit", "trace"]
     scenario: str
     parameters: dict[str, Scalar]
     target: str
