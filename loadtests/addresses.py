@@ -26,11 +26,14 @@ class Allotment:
     """Source addresses of one repeat: the publisher's, then the subscribers', by client number.
 
     Address number k is a pure function of k, so workers that own disjoint ranges of clients
-    never share a limit they do not know of. `first` is None where the kernel must choose.
+    never share a limit they do not know of. `connections` is how many clients there are at most;
+    strangers, each with an address of its own, come after them. `first` is None where the kernel
+    must choose.
     """
 
     first: int | None
     clients_per_address: int
+    connections: int = 0
 
     @property
     def publisher(self) -> str | None:
@@ -42,6 +45,13 @@ class Allotment:
         if self.first is None:
             return None
         offset = 1 + number // self.clients_per_address
+        return str(ipaddress.IPv4Address(self.first + offset))
+
+    def stranger(self, number: int) -> str | None:
+        """The address of stranger `number`: no subscriber's, and no other stranger's."""
+        if self.first is None:
+            return None
+        offset = self.count(self.connections) + number
         return str(ipaddress.IPv4Address(self.first + offset))
 
     def count(self, clients: int) -> int:
@@ -64,7 +74,28 @@ def clients_per_address(target: Target) -> int:
     return max(1, min((limit for limit in limits if limit is not None), default=1_000_000))
 
 
-def allot(target: Target, peer: str, clients: int, repeats: int, start: int) -> list[Allotment]:
+class Allotter:
+    """Allots each repeat of a run addresses of its own, however many repeats there will be."""
+
+    def __init__(self, target: Target, peer: str, start: int) -> None:
+        self._target = target
+        self._peer = peer
+        self._block = start
+
+    def take(self, connections: int, strangers: int = 0) -> Allotment:
+        """Return addresses nobody had before in this run.
+
+        Raises:
+            UsageError: this machine has too few source addresses; names the number needed.
+        """
+        found = allot(self._target, self._peer, connections, 1, self._block, strangers)[0]
+        self._block += 1 + (found.count(connections) + strangers) // _BLOCK
+        return found
+
+
+def allot(
+    target: Target, peer: str, clients: int, repeats: int, start: int, strangers: int = 0
+) -> list[Allotment]:
     """Return one allotment a repeat, without overlap.
 
     `peer` is the target's resolved address; `start` chooses where in 127.0.0.0/8 to begin.
@@ -73,7 +104,7 @@ def allot(target: Target, peer: str, clients: int, repeats: int, start: int) -> 
         UsageError: this machine has too few source addresses; names the number needed.
     """
     share = clients_per_address(target)
-    needed = 1 + -(-clients // share)
+    needed = 1 + -(-clients // share) + strangers
     if not is_loopback(peer) or ":" in peer:
         if needed > 2:
             raise UsageError(
@@ -81,12 +112,12 @@ def allot(target: Target, peer: str, clients: int, repeats: int, start: int) -> 
                 f" limits ({share} clients an address), and towards {peer} this machine has one;"
                 f" pass --clients {share} or less"
             )
-        return [Allotment(None, share)] * repeats
+        return [Allotment(None, share, clients)] * repeats
     blocks = (_LAST - _FIRST) // _BLOCK
     first = _FIRST + (start % blocks) * _BLOCK
     if first + needed * repeats > _LAST:
         first = _FIRST
-    allotments = [Allotment(first + needed * number, share) for number in range(repeats)]
+    allotments = [Allotment(first + needed * number, share, clients) for number in range(repeats)]
     _check_bindable(str(ipaddress.IPv4Address(first)), needed * repeats)
     return allotments
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import msgspec
 
 from loadtests.addresses import Allotment
+from loadtests.course import Point
+from loadtests.curve import warp
 from loadtests.replay import Schedule, load_trace
 from monitor.contract.target import Target, load_target
 
@@ -12,7 +14,8 @@ from monitor.contract.target import Target, load_target
 class Assignment(msgspec.Struct, frozen=True):
     """One repeat of one scenario.
 
-    `run` is the text that marks the repeat's events; `folder` holds its timetable and what it
+    `run` is the text that marks the repeat's events; `clients` how many seats are waited for, 0 if
+    Locust will say; `point` what is offered; `folder` holds its timetable and what it
     leaves behind. It carries tokens, so its file is readable by its owner only.
     """
 
@@ -25,16 +28,15 @@ class Assignment(msgspec.Struct, frozen=True):
     subscribe_token: str | None
     publish_token: str | None
     clients: int
-    rate: float
+    point: Point
     pipelines: int
-    warmup_s: float
-    window_s: float
     connect_s: float
     drain_s: float
     late_us: float
     trace: str
     first_address: int | None
     clients_per_address: int
+    connections: int
     folder: str
 
     @property
@@ -45,7 +47,7 @@ class Assignment(msgspec.Struct, frozen=True):
     @property
     def allotment(self) -> Allotment:
         """Where each client connects from."""
-        return Allotment(self.first_address, self.clients_per_address)
+        return Allotment(self.first_address, self.clients_per_address, self.connections)
 
     @property
     def timetable(self) -> Path:
@@ -70,10 +72,16 @@ def load_assignment(path: Path) -> Assignment:
 
 def load_schedule(assignment: Assignment) -> Schedule:
     """Work out the assignment's schedule: conductor and publisher come to the same one."""
-    seconds = assignment.warmup_s + assignment.window_s
+    point = assignment.point
+    seconds = point.warmup_s + point.window_s
+    rate = point.peak_rate
     trace = load_trace(Path(assignment.trace))
     # Any stretch may hold up to one loop of the trace more than the mean rate says.
-    count = int(seconds * assignment.rate) + len(trace.events) * assignment.pipelines
-    schedule = trace.schedule(assignment.rate, count, assignment.pipelines)
-    planned = int(schedule.offsets_ns.searchsorted(int(seconds * 1e9)))
-    return Schedule(schedule.offsets_ns[:planned], schedule.recorded[:planned])
+    count = int(seconds * rate) + len(trace.events) * assignment.pipelines
+    schedule = trace.schedule(rate, count, assignment.pipelines)
+    offsets_ns = schedule.offsets_ns
+    if len(set(point.rate)) > 1:
+        due_s = warp(offsets_ns / 1e9, rate, point.rate, -point.warmup_s, point.window_s)
+        offsets_ns = (due_s * 1e9).astype(offsets_ns.dtype)
+    planned = int(offsets_ns.searchsorted(int(seconds * 1e9)))
+    return Schedule(offsets_ns[:planned], schedule.recorded[:planned])

@@ -20,7 +20,7 @@ import msgspec
 
 import loadtests
 from loadtests.assignment import Assignment
-from loadtests.results import Progress, RepeatResult
+from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.sampler import Sample, Watch
 from monitor.contract.verdicts import NoVerdictError
 
@@ -97,6 +97,10 @@ class Sampling:
         return [decode(line) for line in lines if line.endswith(b"\n")]
 
 
+def _cannot_restart() -> None:
+    raise NoVerdictError("this load restarts its target, and nobody here can; use `wsproof load`")
+
+
 def run_locust(
     assignment: Assignment,
     folder: Path,
@@ -104,8 +108,11 @@ def run_locust(
     ui: bool,
     on_start: Callable[[int], None],
     tell: Callable[[Progress], None],
+    on_restart: Callable[[], None] = _cannot_restart,
 ) -> RepeatResult:
     """Run one repeat as a Locust process and return what it left.
+
+    `on_restart` is called when the schedule wants the target restarted.
 
     On KeyboardInterrupt Locust is told to stop and writes what it has; the result then says so.
 
@@ -119,7 +126,7 @@ def run_locust(
     log = folder / "locust.log"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE)),
-        *("-u", str(assignment.clients), "-r", str(_SPAWN_RATE)),
+        *("-u", str(assignment.clients), "-r", str(_spawn_rate(assignment))),
         *("--assignment", str(path), "--progress-fd", str(writing), "--skip-log-setup"),
         *(("--autostart", "--web-host", WEB_HOST) if ui else ("--headless", "--only-summary")),
     ]
@@ -136,7 +143,7 @@ def run_locust(
     interrupted = ended = False
     try:
         on_start(process.pid)
-        ended = _follow(reading, assignment, tell)
+        ended = _follow(reading, assignment, tell, on_restart)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -157,11 +164,21 @@ def run_locust(
     return msgspec.structs.replace(result, interrupted=result.interrupted or interrupted)
 
 
-def _follow(reading: int, assignment: Assignment, tell: Callable[[Progress], None]) -> bool:
+def _spawn_rate(assignment: Assignment) -> int:
+    """Users whose seat stays empty at first wait for nothing and may come all at once."""
+    return max(_SPAWN_RATE, len(assignment.point.late_seats))
+
+
+def _follow(
+    reading: int,
+    assignment: Assignment,
+    tell: Callable[[Progress], None],
+    on_restart: Callable[[], None],
+) -> bool:
     """Pass progress on until Locust ends; False if it takes far longer than it should."""
-    decode = msgspec.json.Decoder(Progress).decode
+    decode = msgspec.json.Decoder(Progress | Restart).decode
     planned_s = assignment.clients / _SPAWN_RATE + assignment.connect_s
-    planned_s += assignment.warmup_s + assignment.window_s
+    planned_s += assignment.point.warmup_s + assignment.point.window_s
     deadline = time.monotonic() + planned_s + assignment.drain_s + _GRACE_S
     rest = b""
     with selectors.DefaultSelector() as selector:
@@ -171,8 +188,11 @@ def _follow(reading: int, assignment: Assignment, tell: Callable[[Progress], Non
             if not chunk:
                 return True
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                tell(decode(line))
+            for said in map(decode, lines):
+                if isinstance(said, Restart):
+                    on_restart()
+                else:
+                    tell(said)
     return False
 
 

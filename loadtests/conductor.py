@@ -1,5 +1,7 @@
 """Conducts one repeat inside the Locust process: wait for clients, play, drain, sum up.
 
+What happens meanwhile stands in the assignment's point; the `Crowd` carries it out.
+
 One greenlet. It starts the publisher, hands it the schedule once every client is connected, and
 leaves a `RepeatResult` behind, whole or cut short.
 """
@@ -10,18 +12,23 @@ import time
 from collections.abc import Callable
 
 import gevent
+import msgspec
+import numpy as np
 from gevent.event import Event
+from numpy.typing import NDArray
 
 from loadtests import part as parts
 from loadtests import passage
 from loadtests.assignment import Assignment, load_schedule
+from loadtests.crowd import Crowd
 from loadtests.frames import marker
 from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
+from loadtests.ledger import Ledger
 from loadtests.publisher import Outcome
 from loadtests.publishing import Publishing
 from loadtests.receivers import Receivers, Subscriber
-from loadtests.results import Progress, RepeatResult
-from loadtests.timetable import SENT, Timetable, now_ns
+from loadtests.results import Progress, RepeatResult, Restart
+from loadtests.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
 
 #: From the word "go" to the first event: time for the publisher to read it.
 _LEAD_NS = 100_000_000
@@ -41,7 +48,7 @@ class Conductor:
     def __init__(
         self,
         assignment: Assignment,
-        tell: Callable[[Progress], None],
+        tell: Callable[[Progress | Restart], None],
         on_tick: Callable[[Latencies], None],
     ) -> None:
         self.assignment = assignment
@@ -49,10 +56,11 @@ class Conductor:
         self._tell = tell
         self._on_tick = on_tick
         self._target = assignment.target
-        self._credentials = self._target.credentials(assignment.subscribe_token)
         self.receivers = Receivers(self._target, assignment.peer, marker(assignment.run))
         #: How many clients to wait for; None until Locust has spawned its users.
-        self.wanted: int | None = assignment.clients or None
+        self.wanted: int | None = None
+        if assignment.clients:
+            self.wanted = assignment.clients - len(assignment.point.late_seats)
         self._news = Event()
         self._stop = Event()
         self._interrupted = False
@@ -65,16 +73,27 @@ class Conductor:
         self._outcome: Outcome | None = None
         self._publisher_fault = ""
         offsets = load_schedule(assignment).offsets_ns
-        window_ns = int(assignment.warmup_s * 1e9)
+        window_ns = int(assignment.point.warmup_s * 1e9)
         self._timetable = Timetable.create(assignment.timetable, offsets, window_ns)
+        self._users = 0
+        self.crowd = Crowd(
+            assignment, self.receivers, self._timetable, lambda: self._tell(Restart())
+        )
 
-    def connect(self) -> Subscriber:
-        """Connect the next subscriber and wait until it is ready or refused."""
-        number = len(self.receivers.subscribers)
+    def connect(self, on_ended: Callable[[], None]) -> Subscriber | None:
+        """Connect the next client and wait until it is ready or refused.
+
+        None for a seat that stays empty until the schedule says so. `on_ended` is called when the
+        connection ends for good.
+        """
+        seat, self._users = self._users, self._users + 1
         settled = Event()
-        address = self.assignment.allotment.client(number)
-        subscriber = self.receivers.connect(number, address, self._credentials)
+        subscriber = self.crowd.first(seat)
+        if subscriber is None:
+            return None
         subscriber.on_settled = settled.set
+        if not self.assignment.point.moves:
+            subscriber.on_ended = on_ended
         if not subscriber.settled_at_ns and not settled.wait(self.assignment.connect_s):
             self.receivers.give_up(subscriber, self.assignment.connect_s)
         self._news.set()
@@ -101,6 +120,7 @@ class Conductor:
                 self._outcome = publisher.finish(now=self._stop.is_set())
                 self._drain()
         finally:
+            self.crowd.stop()
             publisher.end()
             gc.enable()
         result = self._result()
@@ -126,20 +146,22 @@ class Conductor:
             self._news.clear()
             if not self._news.wait(self.assignment.connect_s):
                 break
-        return any(one.ready for one in self.receivers.subscribers) and not self._stop.is_set()
+        ready = any(one.ready for one in self.receivers.subscribers)
+        return (ready or self.wanted == 0) and not self._stop.is_set()
 
     def _play(self, publisher: Publishing) -> None:
-        assignment, timetable = self.assignment, self._timetable
+        point, timetable = self.assignment.point, self._timetable
         start_ns = now_ns() + _LEAD_NS
         timetable.start(start_ns)
-        self._window_start_ns = start_ns + int(assignment.warmup_s * 1e9)
-        self._window_end_ns = self._window_start_ns + int(assignment.window_s * 1e9)
+        self._window_start_ns = start_ns + int(point.warmup_s * 1e9)
+        self._window_end_ns = self._window_start_ns + int(point.window_s * 1e9)
         latencies = Latencies(timetable, self._window_start_ns)
         self.receivers.measure(latencies, timetable.window_first)
         _warm(timetable)
         gc.collect()
         gc.disable()  # a collection would stop the receivers' clock; cycles are few here
         publisher.go()
+        self.crowd.play(self._window_start_ns)
         self._watch(latencies, self._window_start_ns)
         cpu_at_start = time.process_time()
         self._watch(latencies, self._window_end_ns)
@@ -160,6 +182,8 @@ class Conductor:
     def _tick(self, latencies: Latencies) -> None:
         now = now_ns()
         ready = sum(one.ready for one in self.receivers.subscribers)
+        timed = sum(one.ready and not one.aside for one in self.receivers.subscribers)
+        latencies.spread.median_rank = max(1, (timed + 1) // 2)
         if now >= self._window_start_ns:
             self._clients_at[(now - self._window_start_ns) // INTERVAL_NS] = ready
         if now >= self._tally_ns:
@@ -182,14 +206,19 @@ class Conductor:
         high = self._timetable.due_before(now - _OVERDUE_NS)
         low = self._timetable.due_before(now - _OVERDUE_NS - INTERVAL_NS)
         low = max(low, self._timetable.window_first)
-        admitted = sum(one.admitted for one in self.receivers.subscribers)
-        return float((latencies.arrivals[low : max(low, high)] >= max(1, admitted)).sum())
+        ready = sum(one.ready and not one.aside for one in self.receivers.subscribers)
+        arrivals = latencies.spread.arrivals[low : max(low, high)]
+        return float((arrivals >= max(1, ready)).sum())
 
     def _lost_so_far(self, latencies: Latencies, now: int) -> int:
         overdue = self._timetable.due_before(now - _OVERDUE_NS)
-        ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
-        owed = sum(ledger.expected(overdue) - ledger.thinned for ledger in ledgers)
+        owed = sum(one.expected(overdue) - one.thinned for one in self._ledgers())
         return max(0, owed - latencies.response.count)
+
+    def _ledgers(self, *, aside: bool = False) -> list[Ledger]:
+        """The books of everybody who was there; a resumed connection's are kept once."""
+        there = [one for one in self.receivers.subscribers if one.admitted and one.aside is aside]
+        return list({id(one.ledger): one.ledger for one in there}.values())
 
     def _drain(self) -> None:
         """Wait until everything that was sent has arrived, at most `drain_s`."""
@@ -198,16 +227,28 @@ class Conductor:
         self._tell_phase("draining", 1.0)
         deadline = time.monotonic() + self.assignment.drain_s
         end = self._end()
-        fate = self._timetable.fate[self._timetable.window_first : end]
-        unsent = int(((fate & SENT) == 0).sum())
+        unsent = (self._timetable.fate & SENT) == 0
+        audience = parts.Audience(self._ledgers(), end, unsent)
         while time.monotonic() < deadline and self.receivers.failure is None:
             latencies.flush()
-            ledgers = [one.ledger for one in self.receivers.subscribers if one.admitted]
-            owed = sum(ledger.expected(end) - ledger.thinned - unsent for ledger in ledgers)
+            thinned = sum(one.thinned for one in self._ledgers())
             open_ones = any(one.ready for one in self.receivers.subscribers)
-            if latencies.response.count >= owed or not open_ones:
+            due = audience.size[self._timetable.window_first :].sum() - thinned
+            if not open_ones or (latencies.response.count >= due and not self._behind(audience)):
                 return
             gevent.sleep(0.01)  # deliveries announce themselves to the receivers only
+
+    def _behind(self, audience: parts.Audience) -> bool:
+        """Tell whether somebody still waits for something it was not told was left out."""
+        ledgers = [*self._ledgers(), *self._ledgers(aside=True)]
+        return any(audience.missing(one) > one.thinned for one in ledgers)
+
+    def _void(self, outages: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
+        """Tell of each event whether nobody is owed it: not acknowledged during an outage."""
+        void = np.zeros(self._timetable.events, dtype=bool)
+        for low, high in outages:
+            void[low:high] = (self._timetable.fate[low:high] & ACKNOWLEDGED) == 0
+        return void
 
     def _end(self) -> int:
         """The first event that is not measured: due after the window's end."""
@@ -221,27 +262,42 @@ class Conductor:
         cpu_s = self._cpu[1] - self._cpu[0]
         outcome = self._outcome
         failure = self.receivers.failure
-        played_s = max(1e-9, window_s + self.assignment.warmup_s)
+        played_s = max(1e-9, window_s + self.assignment.point.warmup_s)
+        crowd = self.crowd
+        part = parts.measure(
+            self.receivers.subscribers,
+            crowd.strangers,
+            latencies,
+            self._clients_at,
+            end,
+            self._void(outcome.outages if outcome else ()),
+            100 * cpu_s / window_s if window_s else 0.0,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
         return RepeatResult(
             repeat=self.assignment.repeat,
             started_at_ns=self._started_at_ns,
             window_start_ns=self._window_start_ns,
             window_s=window_s,
             interrupted=self._interrupted,
-            part=parts.measure(
-                self.receivers.subscribers,
-                latencies,
-                self._clients_at,
-                end,
-                100 * cpu_s / window_s if window_s else 0.0,
-                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            part=msgspec.structs.replace(
+                part,
+                returns=tuple(crowd.returns),
+                moves=crowd.moves,
+                moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),
             publisher_died=outcome is None and not self._interrupted,
             publisher_fault=outcome.fault if outcome else self._publisher_fault,
             first_refusal=outcome.first_refusal if outcome else "",
             publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,
-            faults=(f"the load client failed: {failure!r}",) if failure is not None else (),
+            faults=(
+                *((f"the load client failed: {failure!r}",) if failure is not None else ()),
+                *crowd.faults,
+            ),
+            point=self.assignment.point.label,
+            counted=self.assignment.point.counted,
+            restart_ns=crowd.restart_ns,
         )
 
     def _tell_phase(self, phase: str, done: float) -> None:

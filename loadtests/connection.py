@@ -6,7 +6,9 @@ feeds what it reads.
 """
 
 import http
+import re
 from enum import Enum, auto
+from typing import NamedTuple
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
@@ -15,7 +17,8 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from loadtests.frames import Walker
-from monitor.contract.target import Credentials, Target
+from loadtests.tls import Tls
+from monitor.contract.target import Credentials, Target, fill
 
 _MAX_HEAD_BYTES = 65_536
 
@@ -26,22 +29,44 @@ class Stage(Enum):
     HANDSHAKE = auto()
     AUTHENTICATION = auto()
     SUBSCRIPTION = auto()
+    RESUMPTION = auto()
     READY = auto()
     CLOSED = auto()
 
 
+class Position(NamedTuple):
+    """Where a subscriber stood: what a service that can resume wants to know."""
+
+    epoch: str
+    offset: str
+
+
 class Connection:
     """What a client says and hears, as bytes.
+
+    With `resumes` it asks for what came after that position, and hears events from the answer on;
+    with `tracks` it remembers its own. Over TLS, `opened` deciphers what was read.
 
     `answer` is the target's word at the end of the road: an HTTP status, a close code or what
     the client saw; "101" while the connection holds.
     """
 
     def __init__(
-        self, target: Target, credentials: Credentials, mark: bytes, *, subscribes: bool
+        self,
+        target: Target,
+        credentials: Credentials,
+        mark: bytes,
+        *,
+        subscribes: bool,
+        tls: Tls | None = None,
+        tracks: bool = False,
+        resumes: Position | None = None,
     ) -> None:
         self.stage = Stage.HANDSHAKE
-        self.walker = Walker(mark)
+        self.walker = Walker(mark, keeps_last=tracks)
+        self.secure = tls is not None
+        #: Asked to resume, the service said that nothing is missing.
+        self.recovered = False
         self.outgoing = bytearray()
         self.answer = ""
         #: Control frames met so far.
@@ -49,6 +74,9 @@ class Connection:
         self._target = target
         self._credentials = credentials
         self._subscribes = subscribes
+        self._tls = tls
+        self._resumes = resumes
+        self._subscribed = b""
         self._head = bytearray()
         self._protocol = ClientProtocol(parse_uri(credentials.url), max_size=None)
         request = self._protocol.connect()
@@ -66,11 +94,40 @@ class Connection:
         numbers = self.walker.feed(data) if data else []
         if self.walker.controls:
             self._control()
-        if self.stage is Stage.AUTHENTICATION or self.stage is Stage.SUBSCRIPTION:
+        if self.stage in _UNDER_WAY:
             self._progress()
+        if self.walker.fences:
+            numbers = []  # before the answer to a resumption: what is owed comes after it
         if self.walker.fault is not None:
             self._closed(self.walker.fault)
         return numbers
+
+    def opened(self, data: bytes) -> bytes:
+        """Return what was read in the clear; without TLS it is that already."""
+        if self._tls is None:
+            return data
+        plain = self._tls.read(data)
+        self.outgoing += self._tls.outgoing()
+        if self._tls.fault:
+            self._closed(self._tls.fault)
+        return plain
+
+    def sealed(self, data: bytes) -> bytes:
+        """Return what is to be sent as it goes over the wire; sealed once, it must go out."""
+        if self._tls is None:
+            return data
+        self._tls.write(data)
+        return self._tls.outgoing()
+
+    @property
+    def position(self) -> Position | None:
+        """Where this subscriber stands, if the service can resume and said where that is."""
+        resume = self._target.resume
+        if resume is None:
+            return None
+        epoch = _field(self._subscribed, resume.epoch_field) if resume.epoch_field else ""
+        offset = _field(self.walker.last or self._subscribed, resume.offset_field)
+        return None if epoch is None or offset is None else Position(epoch, offset)
 
     def lost(self, reason: str) -> None:
         """The transport ended; `reason` says how, if the peer has not said."""
@@ -119,25 +176,54 @@ class Connection:
         if not self._subscribes:
             self.stage = Stage.READY
             return
+        asked = self._target.subscribe.message is not None
+        if self._resumes is not None and (asked or self._target.subscribe.accepted is None):
+            self._enter_resumption(self._resumes)
+            return
         if self._target.subscribe.message is not None:
             self._say(self._target.subscribe.message)
         accepted = self._target.subscribe.accepted
         self.stage = Stage.READY if accepted is None else Stage.SUBSCRIPTION
 
+    def _enter_resumption(self, position: Position) -> None:
+        """Ask for everything after a position; events count from the answer on."""
+        resume = self._target.resume
+        assert resume is not None  # noqa: S101 - a position comes from a profile that resumes
+        self._say(fill(resume.message, {"epoch": position.epoch, "offset": position.offset}))
+        self.walker.fences = tuple(
+            mark.encode() for mark in (resume.recovered, resume.lost) if mark is not None
+        )
+        self.stage = Stage.RESUMPTION
+
     def _progress(self) -> None:
         """Look for the marks of acceptance in what was said so far."""
         said = self.walker.others
         self.walker.others = []
-        while said and self.stage in {Stage.AUTHENTICATION, Stage.SUBSCRIPTION}:
+        while said and self.stage in _UNDER_WAY:
             text = said.pop(0)
             if self.stage is Stage.AUTHENTICATION:
                 if _mark(self._target.authentication.accepted) in text:
                     self._enter_subscription()
                 else:
                     self.answer = text[:200].decode("utf-8", "replace")
+            elif self.stage is Stage.RESUMPTION:
+                self._answered(text)
             elif _mark(self._target.subscribe.accepted) in text:
-                self.stage = Stage.READY
+                self._subscribed = text
+                if self._resumes is None:
+                    self.stage = Stage.READY
+                else:
+                    self._enter_resumption(self._resumes)
         self.walker.others = said
+
+    def _answered(self, text: bytes) -> None:
+        """See whether this is the answer to a resumption, and what it says."""
+        resume = self._target.resume
+        assert resume is not None  # noqa: S101 - as in `_enter_resumption`
+        self.recovered = _mark(resume.recovered) in text
+        if self.recovered or (resume.lost is not None and _mark(resume.lost) in text):
+            self._subscribed = text
+            self.stage = Stage.READY
 
     def _control(self) -> None:
         """Hand control frames to the protocol, which answers pings and closes."""
@@ -160,7 +246,9 @@ class Connection:
 
     def _flush(self) -> None:
         for part in self._protocol.data_to_send():
-            self.outgoing += part
+            self.outgoing += self.sealed(part)
+        if self._tls is not None:
+            self.outgoing += self._tls.outgoing()
 
     def _closed(self, answer: str) -> None:
         if self.stage is Stage.CLOSED:
@@ -169,6 +257,16 @@ class Connection:
             answer = f"{answer}: {self.answer}"  # an error message before the close says more
         self.stage = Stage.CLOSED
         self.answer = answer
+
+
+#: Stages in which the service's messages decide what comes next.
+_UNDER_WAY = frozenset({Stage.AUTHENTICATION, Stage.SUBSCRIPTION, Stage.RESUMPTION})
+
+
+def _field(text: bytes, name: str) -> str | None:
+    """Return the last value a JSON text has under a name, as text."""
+    found = re.findall(rb'"' + re.escape(name.encode()) + rb'"\s*:\s*"?([^",}\]]+)', text)
+    return found[-1].decode("utf-8", "replace") if found else None
 
 
 def _mark(text: str | None) -> bytes:

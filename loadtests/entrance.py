@@ -19,7 +19,7 @@ from gevent import Greenlet
 
 from loadtests.assignment import load_assignment
 from loadtests.conductor import Conductor
-from loadtests.results import Progress, RepeatResult
+from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.standalone import Standalone
 from loadtests.tally import Tally
 from loadtests.users import WebSocketUser
@@ -140,7 +140,7 @@ class Entrance:
             if self._environment.web_ui is not None:
                 self._environment.web_ui.stop()
 
-    def _tell(self, progress: Progress) -> None:
+    def _tell(self, progress: Progress | Restart) -> None:
         if self._options.progress_fd < 0:
             return
         try:

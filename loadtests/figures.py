@@ -13,6 +13,8 @@ import numpy as np
 from loadtests.histogram import Recorder
 from loadtests.results import RepeatResult
 from loadtests.sampler import Sample
+from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.spread import FIGURES
 from loadtests.validity import Calibration
 from monitor.contract.evidence import Metric
 
@@ -51,6 +53,25 @@ class Measured(msgspec.Struct, frozen=True):
     calibration: Calibration | None
     target_deaths: int
     seed: int
+    scenario: type[Scenario] = Scenario
+    asked: Asked | None = None
+
+    @property
+    def counted(self) -> tuple[RepeatResult, ...]:
+        """The repeats figures are made of."""
+        return tuple(result for result in self.results if result.counted)
+
+    @property
+    def points(self) -> dict[str, tuple[RepeatResult, ...]]:
+        """Those repeats by what was offered, in the order it was first offered."""
+        labels = dict.fromkeys(result.point for result in self.counted)
+        return {label: tuple(one for one in self.counted if one.point == label) for label in labels}
+
+    def own(self, result: RepeatResult) -> Values:
+        """The figures of one repeat that only its scenario has."""
+        if self.asked is None or not result.window_s:
+            return {}
+        return self.scenario.figures(Seen(self.asked, result, self.samples))
 
 
 def complete_events(result: RepeatResult) -> np.ndarray:
@@ -60,17 +81,24 @@ def complete_events(result: RepeatResult) -> np.ndarray:
 
 
 def run_metrics(measured: Measured) -> dict[str, Metric]:
-    """Return every figure that can be had of a run, by name."""
-    results = [result for result in measured.results if result.window_s]
-    per_repeat = [repeat_values(result, measured.samples) for result in results]
+    """Return every figure that can be had of a run, by name.
+
+    Where several points were offered, each figure is given for each point, its name after the
+    point's; a latency without a point's name is the worst of them.
+    """
+    points = {label: _point_metrics(measured, found) for label, found in measured.points.items()}
     metrics: dict[str, Metric] = {}
-    for name, unit in _units(per_repeat).items():
-        values = [found[name][0] for found in per_repeat if name in found]
-        if len(values) == len(per_repeat):
-            metrics[name] = _pooled(name, unit, values, measured)
-    metrics |= _latency_metrics(results, metrics)
+    if len(points) == 1:
+        metrics |= next(iter(points.values()))
+    for label, found in points.items() if len(points) > 1 else ():
+        metrics |= {f"{label}_{name}": metric for name, metric in found.items()}
+        metrics |= {
+            name: Metric(metric.value, metric.unit, "largest of points", samples=metric.samples)
+            for name, metric in found.items()
+            if metric.unit == "us" and (name not in metrics or metrics[name].value < metric.value)
+        }
     for name, (unit, count) in _TOTALS.items():
-        counts = [float(count(result)) for result in measured.results]
+        counts = [float(count(result)) for result in measured.counted]
         if counts:
             metrics[name] = Metric(sum(counts), unit, "total of repeats", tuple(counts))
     metrics |= _memory_metrics(measured)
@@ -79,12 +107,30 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
         for name, value in measured.calibration.figures.items():
             if name.startswith("response_"):
                 metrics[f"null_{name}"] = Metric(value, "us", "one calibration")
+    if measured.asked is not None:
+        metrics |= measured.scenario.conclude(measured.asked, measured.results)
     return metrics
 
 
-def repeat_metrics(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, Metric]:
-    """Return the figures of one repeat."""
-    values = repeat_values(result, samples) if result.window_s else {}
+def _point_metrics(measured: Measured, found: Sequence[RepeatResult]) -> dict[str, Metric]:
+    """Return the figures of the repeats of one point, those that are medians of repeats."""
+    results = [result for result in found if result.window_s]
+    per_repeat = [
+        repeat_values(result, measured.samples) | measured.own(result) for result in results
+    ]
+    metrics: dict[str, Metric] = {}
+    for name, unit in _units(per_repeat).items():
+        values = [found[name][0] for found in per_repeat if name in found]
+        if len(values) == len(per_repeat):
+            metrics[name] = _pooled(name, unit, values, measured)
+    return metrics | _latency_metrics(results, metrics)
+
+
+def repeat_metrics(
+    result: RepeatResult, samples: Sequence[Sample], own: Values | None = None
+) -> dict[str, Metric]:
+    """Return the figures of one repeat, with those of its scenario."""
+    values = repeat_values(result, samples) | (own or {}) if result.window_s else {}
     metrics = {name: Metric(value, unit, "one repeat") for name, (value, unit) in values.items()}
     for name, (unit, count) in _TOTALS.items():
         metrics[name] = Metric(float(count(result)), unit, "one repeat")
@@ -112,6 +158,18 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
         for name, percent in PERCENTILES.items():
             if _enough(percent, passage.scheduled):
                 values[f"{kind}_{name}_us"] = (recorder.percentile_us(percent), "us")
+    for name in FIGURES:
+        if name in result.part.fanout:
+            recorder = Recorder.restore(result.part.fanout[name])
+            for short in ("p50", "p99"):
+                if recorder.count and _enough(PERCENTILES[short], recorder.count):
+                    value = recorder.percentile_us(PERCENTILES[short])
+                    values[f"{name}_{short}_us"] = (value, "us")
+    if result.part.expected:
+        reached = 100 * result.part.received / result.part.expected
+        values["reach_percent"] = (reached, "percent")
+    if result.part.moves_lag_p99_us is not None:
+        values["moves_lag_p99_us"] = (result.part.moves_lag_p99_us, "us")
     window = _in_window(result, samples)
     cpu = [sample.cpu_percent for sample in window if sample.cpu_percent is not None]
     values["target_cpu_percent"] = (sum(cpu) / len(cpu) if cpu else None, "percent")

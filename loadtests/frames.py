@@ -31,7 +31,9 @@ class Walker:
 
     `feed` returns the event numbers completed by a chunk, in order. `others` collects whole
     messages without an event of ours, `controls` control frames as (opcode, payload); the caller
-    empties both. After a breach of the protocol, `fault` says which and nothing more is read.
+    empties both. With `keeps_last`, `last` is the newest message with an event of ours. The first
+    message with one of `fences` in it takes back the numbers before it. After a breach of the
+    protocol, `fault` says which and nothing more is read.
     """
 
     __slots__ = (
@@ -42,11 +44,17 @@ class Walker:
         "_need",
         "controls",
         "fault",
+        "fences",
+        "keeps_last",
+        "last",
         "others",
     )
 
-    def __init__(self, mark: bytes) -> None:
+    def __init__(self, mark: bytes, *, keeps_last: bool = False) -> None:
         self._mark = mark
+        self.keeps_last = keeps_last
+        self.last = b""
+        self.fences: tuple[bytes, ...] = ()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._need = 0
@@ -116,8 +124,14 @@ class Walker:
         mark = self._mark
         found = data.find(mark, at, stop)
         if found < 0:
-            self.others.append(data[at:stop])
+            text = data[at:stop]
+            self.others.append(text)
+            if self.fences and any(fence in text for fence in self.fences):
+                self.fences = ()
+                numbers.clear()
             return
+        if self.keeps_last:
+            self.last = data[at:stop]
         while found >= 0:
             digits = found + len(mark)
             number = data[digits : digits + NUMBER_DIGITS]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadtests.histogram import BUCKETS, Integers, Recorder
+from loadtests.spread import Spread
 from loadtests.timetable import Timetable
 
 INTERVAL_NS = 1_000_000_000
@@ -61,8 +62,7 @@ class Latencies:
         self._stamps: list[int] = []
         self.response = Recorder()
         self.service = Recorder()
-        #: How many subscribers each event has reached.
-        self.arrivals = np.zeros(timetable.events, dtype=np.uint32)
+        self.spread = Spread(timetable)
         self.intervals: dict[int, Interval] = {}
 
     def add(self, numbers: Sequence[int], at_ns: int) -> None:
@@ -86,7 +86,7 @@ class Latencies:
         response = stamps - due
         service = stamps - self.timetable.sent_ns[numbers]
         response_index, service_index = self.response.record(response), self.service.record(service)
-        np.add.at(self.arrivals, numbers, 1)
+        self.spread.add(numbers, response)
         intervals = (due - self.window_start_ns) // INTERVAL_NS
         first, last = int(intervals.min()), int(intervals.max())
         if first == last:

@@ -39,8 +39,13 @@ class Ledger:
     def admit(self, numbers: Sequence[int], consecutive: bool) -> Sequence[int]:
         """Record arrivals in their order; return those that arrived for the first time.
 
-        `consecutive` says that each number is the one before plus one.
+        `consecutive` says that each number is the one before plus one. What arrives after it was
+        told to leave counts only if it was due before.
         """
+        if self.left is not None:
+            numbers = [number for number in numbers if number < self.left]
+            if not numbers:
+                return numbers
         if consecutive and numbers[0] == self._highest + 1:
             self._highest = numbers[-1]
             return numbers
@@ -62,16 +67,30 @@ class Ledger:
 
     def expected(self, end: int) -> int:
         """Count the measured events before `end` this subscriber was there for."""
-        return max(0, self._stop(end) - self._start())
+        return max(0, self.stop(end) - self.start)
 
     def received(self, end: int) -> int:
         """Count first arrivals among the measured events before `end`."""
-        start, stop = self._start(), self._stop(end)
+        start, stop = self.start, self.stop(end)
         reached = max(0, min(stop, self._highest + 1) - start)
         return reached - sum(start <= number < stop for number in self._missing)
 
-    def _start(self) -> int:
+    def missing(self, end: int) -> list[int]:
+        """Return the measured events before `end` that were owed and have not come, in order."""
+        start, stop = self.start, self.stop(end)
+        waited = [number for number in self._missing if start <= number < stop]
+        return [*sorted(waited), *range(max(start, self._highest + 1), stop)]
+
+    @property
+    def start(self) -> int:
+        """The first measured event it waits for."""
         return max(self.window, self.joined)
 
-    def _stop(self, end: int) -> int:
+    @property
+    def highest(self) -> int:
+        """The newest event that came."""
+        return self._highest
+
+    def stop(self, end: int) -> int:
+        """The event before which it stops waiting, `end` at the latest."""
         return end if self.left is None else min(end, self.left)

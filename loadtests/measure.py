@@ -20,14 +20,17 @@ import psutil
 
 import loadtests
 from loadtests import record
-from loadtests.addresses import Allotment
+from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
-from loadtests.figures import Measured, null_figures
-from loadtests.plan import Plan, peer_of
+from loadtests.course import Point, steady
+from loadtests.figures import Measured, null_figures, repeat_metrics
+from loadtests.objectives import kept
+from loadtests.plan import Plan, check_point, peer_of
 from loadtests.record import Clock
 from loadtests.results import Progress, RepeatResult
 from loadtests.sampler import Watch
-from loadtests.validity import Calibration, judge_run
+from loadtests.scenarios import Outcome
+from loadtests.validity import Calibration, believable, judge_run
 from monitor.contract import provenance
 from monitor.contract.evidence import RunWriter, new_run_id
 from monitor.contract.launch import Launch
@@ -50,7 +53,7 @@ class Evidence:
     def __init__(self, plan: Plan, runs: Path, command: str, seed: int) -> None:
         self._plan = plan
         self._seed = seed
-        self.run_id = new_run_id("load", plan.scenario)
+        self.run_id = new_run_id("load", plan.scenario.name())
         self._writer = RunWriter(runs, self.run_id)
         self._clock = Clock(time.monotonic_ns(), datetime.now(UTC))
         self._load_average = os.getloadavg()[0]
@@ -89,7 +92,15 @@ class Evidence:
             interrupted=interrupted,
         )
         samples = tuple(sampling.samples())
-        measured = Measured(tuple(results), samples, calibration, deaths, self._seed)
+        measured = Measured(
+            tuple(results),
+            samples,
+            calibration,
+            deaths,
+            self._seed,
+            self._plan.scenario,
+            self._plan.asked,
+        )
         made = self._collector.finish()
         return record.write(
             self._writer, self.run_id, self._plan, url, measured, judgement, made, self._clock
@@ -148,10 +159,9 @@ class _Session:
             peer = peer_of(launch.target, self._plan.allowed_hosts)
             if launch.target.start is None:
                 _knock(url, peer)
-            allotments = self._plan.allotments(peer[0])
             try:
                 self._calibrate()
-                self._repeat_all(launch, allotments)
+                self._repeat_all(launch, self._plan.allotter(peer[0]))
             except KeyboardInterrupt:
                 interrupted = True
         interrupted = interrupted or any(result.interrupted for result in self._results)
@@ -175,9 +185,11 @@ class _Session:
             repeats=1,
         )
         with Launch(target) as launch:
-            allotment = plan.allotments("127.0.0.1")[0]
+            point = steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s)
+            allotment = plan.allotter("127.0.0.1").take(plan.clients)
             folder = self._subfolder(0)
-            assignment = plan.assignment(0, folder, launch.target, allotment, (None, None))
+            tokens = (None, None)
+            assignment = plan.assignment(0, folder, launch.target, allotment, tokens, point)
             result = run_locust(
                 assignment, folder, ui=False, on_start=_ignore, tell=lambda one: self._tell(0, one)
             )
@@ -192,27 +204,69 @@ class _Session:
             )
         self._calibration = Calibration(figures)
 
-    def _repeat_all(self, launch: Launch, allotments: list[Allotment]) -> None:
+    def _repeat_all(self, launch: Launch, allotter: Allotter) -> None:
+        """Measure what the scenario offers, step by step, until it has had enough."""
         tokens = (launch.token("subscribe"), launch.token("publish"))
-        for number, allotment in enumerate(allotments, start=1):
-            folder = self._subfolder(number)
-            assignment = self._plan.assignment(number, folder, launch.target, allotment, tokens)
-            result = run_locust(
-                assignment,
-                folder,
-                ui=self._ui,
-                on_start=lambda pid, repeat=number: self._sampling.watch(  # type: ignore[misc]
-                    Watch(repeat, launch.pid, pid)
-                ),
-                tell=lambda one, repeat=number: self._tell(repeat, one),  # type: ignore[misc]
-            )
-            self._results.append(result)
-            self._sampling.watch(Watch(number, launch.pid))
+        steps = self._plan.scenario.steps(self._plan.asked)
+        point: Point | None = next(steps)
+        while point is not None:
+            check_point(self._plan, point)
+            result = self._repeat(launch, allotter, tokens, point)
             if not alive(launch):
                 self._deaths += 1
                 return  # a dead target cannot be measured; what it did not deliver is counted
             if result.interrupted:
                 return
+            try:
+                point = steps.send(Outcome(result.kept, result.believed))
+            except StopIteration:
+                point = None
+
+    def _repeat(
+        self,
+        launch: Launch,
+        allotter: Allotter,
+        tokens: tuple[str | None, str | None],
+        point: Point,
+    ) -> RepeatResult:
+        number = len(self._results) + 1
+        folder = self._subfolder(number)
+        allotment = allotter.take(point.connections, point.strangers)
+        target = launch.target
+        assignment = self._plan.assignment(number, folder, target, allotment, tokens, point)
+        locust: list[int] = []
+
+        def watch() -> None:
+            self._sampling.watch(Watch(number, launch.pid, *locust))
+
+        def on_start(pid: int) -> None:
+            locust.append(pid)
+            watch()
+
+        def on_restart() -> None:
+            launch.restart()
+            watch()
+
+        result = run_locust(
+            assignment,
+            folder,
+            ui=self._ui,
+            on_start=on_start,
+            tell=lambda one: self._tell(number, one),
+            on_restart=on_restart,
+        )
+        self._sampling.watch(Watch(number, launch.pid))
+        figures = repeat_metrics(result, self._sampling.samples())
+        held = kept(self._plan.sought, figures)
+        trusted = believable(result, self._plan.bounds_us)
+        result = msgspec.structs.replace(
+            result,
+            kept=held,
+            believed=trusted,
+            counted=point.counted and ((held and trusted) or not point.trial),
+        )
+        self._results.append(result)
+        return result
 
     def _subfolder(self, number: int) -> Path:
         folder = self._folder / f"repeat-{number}"

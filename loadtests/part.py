@@ -5,73 +5,141 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from loadtests.histogram import Integers
 from loadtests.latencies import INTERVAL_NS, Latencies
+from loadtests.ledger import Ledger
 from loadtests.receivers import Subscriber
-from loadtests.results import Admission, IntervalPart, Part
+from loadtests.results import Admission, IntervalPart, Part, Slow
 from loadtests.timetable import Timetable
 
-_COUNTS = (
-    "offered",
-    "admitted",
-    "refused",
-    "held",
-    "expected",
-    "received",
-    "thinned",
-    "lost",
-    "duplicated",
-    "reordered",
-)
+
+class Audience:
+    """Which events which ledgers were there for; `void` events were owed to nobody."""
+
+    def __init__(self, ledgers: Sequence[Ledger], end: int, void: NDArray[np.bool_]) -> None:
+        self._is_void = void
+        self._void = np.concatenate(([0], np.cumsum(void)))
+        self._end = end
+        steps = np.zeros(end + 1, dtype=np.int64)
+        for ledger in ledgers:
+            low, high = min(ledger.start, end), ledger.stop(end)
+            if high > low:
+                steps[low] += 1
+                steps[high] -= 1
+        #: For each event before `end`: how many should have it.
+        self.size: Integers = np.cumsum(steps)[:end]
+        self.size[void[:end]] = 0
+
+    def owed(self, ledger: Ledger) -> int:
+        """Count the events one subscriber was there for and owed."""
+        low, high = min(ledger.start, self._end), ledger.stop(self._end)
+        return max(0, high - low - int(self._void[high] - self._void[low])) if high > low else 0
+
+    def missing(self, ledger: Ledger) -> int:
+        """Count those of them that did not come."""
+        absent = ledger.missing(self._end)
+        return len(absent) - int(self._is_void[absent].sum()) if absent else 0
 
 
 def measure(
     subscribers: Sequence[Subscriber],
+    strangers: Sequence[Admission],
     latencies: Latencies,
     clients_at: dict[int, int],
     end: int,
+    void: NDArray[np.bool_],
     cpu_percent: float,
     rss_bytes: int,
 ) -> Part:
     """Sum up one process: `end` is the first event that is not measured any more.
 
     What the service announced as thinned excuses deliveries that did not come, never more:
-    announcements may include events outside the window.
+    announcements may include events outside the window. A resumed connection has the ledger of
+    the one before it, which is counted once.
     """
     latencies.finish()
-    there = [one for one in subscribers if one.admitted]
-    counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
-    for one in there:
-        ledger = one.ledger
-        expected, received = ledger.expected(end), ledger.received(end)
-        thinned = min(ledger.thinned, expected - received)
-        counts["expected"] += expected
-        counts["received"] += received
-        counts["thinned"] += thinned
-        counts["lost"] += expected - received - thinned
-        counts["duplicated"] += ledger.duplicated
-        counts["reordered"] += ledger.reordered
-        counts["held"] += one.ready and received == expected > 0
-    counts["offered"] = len(subscribers)
-    counts["admitted"] = len(there)
-    counts["refused"] = len(subscribers) - len(there)
+    there = [one for one in subscribers if one.admitted and not one.aside]
+    newest = {id(one.ledger): one for one in there}
+    audience = Audience([one.ledger for one in newest.values()], end, void)
+    counts: Counter[str] = Counter()
+    held = 0
+    for one in newest.values():
+        counted = _count(one.ledger, audience)
+        counts.update(counted)
+        held += one.ready and counted["received"] == counted["expected"] > 0
     first = latencies.timetable.window_first
-    complete = latencies.arrivals[first:end] >= max(1, len(there))
+    arrivals = latencies.spread.arrivals[first:end]
+    complete = (arrivals >= audience.size[first:end]) & (arrivals > 0)
+    fanout = latencies.spread.figures(first, complete)
     return Part(
-        **counts,
+        expected=counts["expected"],
+        received=counts["received"],
+        thinned=counts["thinned"],
+        lost=counts["lost"],
+        duplicated=counts["duplicated"],
+        reordered=counts["reordered"],
+        offered=len({one.seat for one in subscribers}),
+        admitted=len({one.seat for one in subscribers if one.admitted}),
+        refused=sum(not one.admitted and one.who != "return" for one in subscribers),
+        held=held,
         response=latencies.response.state(),
         service=latencies.service.state(),
         complete=np.packbits(complete).tobytes(),
-        intervals=_intervals(there, latencies, clients_at, end),
-        admissions=tuple(_admission(one) for one in subscribers),
+        intervals=_intervals(latencies, clients_at, end, audience),
+        admissions=(*map(admission, subscribers), *strangers),
         cpu_percent=cpu_percent,
         rss_bytes=rss_bytes,
+        fanout={name: recorder.state() for name, recorder in fanout.items()},
+        slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void),
+        void=int(void[first:end].sum()),
     )
 
 
-def _admission(one: Subscriber) -> Admission:
-    answer = one.connection.answer
-    return Admission(one.settled_at_ns, one.address or "", one.admitted, answer)
+def _count(ledger: Ledger, audience: Audience) -> dict[str, int]:
+    expected, missing = audience.owed(ledger), audience.missing(ledger)
+    thinned = min(ledger.thinned, missing)
+    return {
+        "expected": expected,
+        "received": expected - missing,
+        "thinned": thinned,
+        "lost": missing - thinned,
+        "duplicated": ledger.duplicated,
+        "reordered": ledger.reordered,
+    }
+
+
+def _slow(aside: Sequence[Subscriber], end: int, void: NDArray[np.bool_]) -> Slow:
+    audience = Audience([one.ledger for one in aside], end, void)
+    counts: Counter[str] = Counter()
+    for one in aside:
+        counts.update(_count(one.ledger, audience))
+    return Slow(
+        clients=len(aside),
+        expected=counts["expected"],
+        received=counts["received"],
+        thinned=counts["thinned"],
+        lost=counts["lost"],
+        duplicated=counts["duplicated"],
+        closed=sum(one.dropped for one in aside),
+    )
+
+
+def admission(one: Subscriber, due_ns: int = 0, who: str = "", shown: str = "") -> Admission:
+    """Return how one connection attempt went."""
+    return Admission(
+        at_ns=one.settled_at_ns,
+        address=one.address or "",
+        admitted=one.admitted,
+        answer=one.connection.answer,
+        began_ns=one.began_at_ns,
+        due_ns=due_ns or one.due_ns,
+        ended_ns=one.ended_at_ns,
+        who=who or one.who,
+        shown=shown,
+        recovered=one.connection.recovered,
+    )
 
 
 def interval_edges(timetable: Timetable, window_start_ns: int, end: int) -> list[tuple[int, int]]:
@@ -86,21 +154,17 @@ def interval_edges(timetable: Timetable, window_start_ns: int, end: int) -> list
 
 
 def _intervals(
-    there: Sequence[Subscriber], latencies: Latencies, clients_at: dict[int, int], end: int
+    latencies: Latencies, clients_at: dict[int, int], end: int, audience: Audience
 ) -> dict[int, IntervalPart]:
     edges = interval_edges(latencies.timetable, latencies.window_start_ns, end)
-    spans = [
-        (one.ledger.joined, end if one.ledger.left is None else one.ledger.left) for one in there
-    ]
     parts: dict[int, IntervalPart] = {}
     clients = 0
     for number, (low, high) in enumerate(edges):
         found = latencies.intervals.get(number)
         clients = clients_at.get(number, clients)
-        expected = sum(max(0, min(high, left) - max(low, joined)) for joined, left in spans)
         parts[number] = IntervalPart(
             clients=clients,
-            expected=expected,
+            expected=int(audience.size[low:high].sum()),
             received=found.count if found else 0,
             response=dict(found.response) if found else {},
             service=dict(found.service) if found else {},

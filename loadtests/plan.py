@@ -2,43 +2,35 @@
 
 import resource
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from loadtests.addresses import Allotment, allot
+from loadtests import objectives as parsing
+from loadtests.addresses import Allotment, Allotter
 from loadtests.assignment import Assignment
+from loadtests.bounds import DEFAULT_BOUND_US, MAX_EVENTS, MAX_RATE, SPARE_DESCRIPTORS
+from loadtests.course import Point, steady
 from loadtests.replay import load_trace
-from loadtests.scenarios import Scenario
+from loadtests.scenarios import Asked, Scenario
+from loadtests.tls import tls_context
 from monitor.contract.claims import Claim, load_claims
 from monitor.contract.evidence import Scalar
 from monitor.contract.guard import permit
 from monitor.contract.target import Target
 from monitor.contract.verdicts import UsageError
 
-#: More than one Python process sends on time on any machine we know.
-MAX_RATE = 50_000.0
-
-#: A schedule is one memory-mapped file of 17 bytes an event, worked out in memory.
-MAX_EVENTS = 20_000_000
-
-#: What a Locust process opens beside its clients' sockets.
-SPARE_DESCRIPTORS = 64
-
 #: How long one client may take to become ready, and deliveries may take after the window.
 CONNECT_S = 10.0
 DRAIN_S = 5.0
-
-#: Without a latency claim, sends are late and the null server slow by this bound's measure:
-#: the 5 ms of which a tenth are the 500 µs a well-kept schedule needs on two shared cores.
-DEFAULT_BOUND_US = 5000.0
 
 
 class Plan(msgspec.Struct, frozen=True):
     """One run of a scenario against a target, checked."""
 
-    scenario: str
+    scenario: type[Scenario]
     target: Target
     clients: int
     rate: float
@@ -49,12 +41,40 @@ class Plan(msgspec.Struct, frozen=True):
     trace: Path
     allowed_hosts: tuple[str, ...]
     bounds_us: dict[str, float]
+    objectives: tuple[Claim, ...] = ()
     drain_s: float = DRAIN_S
+
+    @property
+    def asked(self) -> Asked:
+        """What the scenario goes by."""
+        return Asked(
+            target=self.target,
+            clients=self.clients,
+            rate=self.rate,
+            warmup_s=self.warmup_s,
+            window_s=self.window_s,
+            repeats=self.repeats,
+            objectives=self.objectives,
+        )
+
+    @property
+    def sought(self) -> tuple[Claim, ...]:
+        """What one repeat must keep: the objectives, or no loss and the latency claimed."""
+        if self.objectives:
+            return self.objectives
+        latency = (f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items())
+        texts = ("lost = 0", "thinned = 0", "refused = 0", *latency)
+        return tuple(parsing.parse(text, self.scenario.name()) for text in texts)
+
+    @property
+    def planned(self) -> int | None:
+        """How many repeats there will be; None if that depends on how they go."""
+        return self.scenario.planned(self.asked)
 
     @property
     def late_us(self) -> float:
         """A send is late if it lags by more than a tenth of the tightest latency bound."""
-        return min(self.bounds_us.values()) / 10
+        return min(self.bounds_us.values(), default=DEFAULT_BOUND_US) / 10
 
     def parameters(self) -> dict[str, Scalar]:
         """Return what was asked for, for the record."""
@@ -69,11 +89,15 @@ class Plan(msgspec.Struct, frozen=True):
             "connect_deadline_s": CONNECT_S,
             "drain_deadline_s": self.drain_s,
             "late_after_us": self.late_us,
+            "objectives": "; ".join(one.sentence for one in self.objectives) or None,
+            "promised_requests_per_window": self.target.promises.requests_per_window,
+            "promised_window_s": self.target.promises.window_s,
+            "promised_connections_per_address": self.target.promises.connections_per_address,
         }
 
-    def allotments(self, peer: str) -> list[Allotment]:
-        """Allot source addresses to every repeat, from a place of this run's own."""
-        return allot(self.target, peer, self.clients, self.repeats, secrets.randbelow(1 << 16))
+    def allotter(self, peer: str) -> Allotter:
+        """Return what gives each repeat its source addresses, from a place of this run's own."""
+        return Allotter(self.target, peer, secrets.randbelow(1 << 16))
 
     def assignment(
         self,
@@ -82,28 +106,32 @@ class Plan(msgspec.Struct, frozen=True):
         target: Target,
         allotment: Allotment,
         tokens: tuple[str | None, str | None],
+        point: Point | None = None,
     ) -> Assignment:
-        """Write down one repeat for one Locust process; `tokens` to subscribe and to publish."""
+        """Write down one repeat for one Locust process; `tokens` to subscribe and to publish.
+
+        Without `point` it is what the scenario offers in its first repeat.
+        """
+        point = point or next(self.scenario.steps(self.asked))
         return Assignment(
             run=secrets.token_hex(4),
             repeat=repeat,
-            scenario=self.scenario,
+            scenario=self.scenario.name(),
             profile=str(self.target.path),
             url=target.url,
             peer=peer_of(target, self.allowed_hosts),
             subscribe_token=tokens[0],
             publish_token=tokens[1],
-            clients=self.clients,
-            rate=self.rate,
+            clients=point.clients,
+            point=point,
             pipelines=self.pipelines,
-            warmup_s=self.warmup_s,
-            window_s=self.window_s,
             connect_s=CONNECT_S,
             drain_s=self.drain_s,
             late_us=self.late_us,
             trace=str(self.trace),
             first_address=allotment.first,
             clients_per_address=allotment.clients_per_address,
+            connections=allotment.connections,
             folder=str(folder),
         )
 
@@ -119,15 +147,21 @@ def make_plan(
     repeats: int | None = None,
     trace: Path | None = None,
     allowed_hosts: tuple[str, ...] = (),
+    objectives: Iterable[str] = (),
 ) -> Plan:
     """Return the scenario with what is given put in place of its defaults.
 
+    Objectives are the ones given, or else those of the target profile.
+
     Raises:
+        NotApplicableError: the target does not promise what the scenario needs.
         UsageError: a number out of range, an unreadable trace or claims document, or a rate
             over the target's own publishing quota.
     """
+    scenario.check(target)
+    wanted = tuple(objectives) or target.objectives
     plan = Plan(
-        scenario=scenario.__name__.lower(),
+        scenario=scenario,
         target=target,
         clients=scenario.clients if clients is None else clients,
         rate=scenario.rate if rate is None else rate,
@@ -137,8 +171,10 @@ def make_plan(
         repeats=scenario.repeats if repeats is None else repeats,
         trace=trace or scenario.trace,
         allowed_hosts=allowed_hosts,
-        bounds_us=latency_bounds_us(target),
+        bounds_us=latency_bounds_us(target, scenario),
+        objectives=tuple(parsing.parse(text, scenario.name()) for text in wanted),
     )
+    plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
     load_trace(plan.trace)
     return plan
@@ -146,31 +182,38 @@ def make_plan(
 
 def _check(plan: Plan) -> None:
     _at_least("--clients", plan.clients, 1)
-    _check_descriptors(plan.clients)
     _at_least("--repeats", plan.repeats, 1)
     _at_least("--duration", plan.window_s, 0.5)
     _at_least("--warmup", plan.warmup_s, 0)
     _at_least("--rate", plan.rate, 0.1)
-    if plan.rate > MAX_RATE:
+    check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
+    tls_context(plan.target)
+
+
+def check_point(plan: Plan, point: Point) -> None:
+    """See that one repeat's load can be offered here and is allowed there.
+
+    Raises:
+        UsageError: too many clients, events or events a second; says which flag to change.
+    """
+    _check_descriptors(point.clients + point.strangers)
+    rate, window_s = point.peak_rate, point.warmup_s + point.window_s
+    if rate > MAX_RATE:
         raise UsageError(
-            f"--rate {plan.rate:g}: cannot be reached: one publisher sends at most"
+            f"--rate {rate:g}: cannot be reached: one publisher sends at most"
             f" {MAX_RATE:g} events/s; pass a lower rate"
         )
-    if plan.rate * (plan.warmup_s + plan.window_s) > MAX_EVENTS:
+    if rate * window_s > MAX_EVENTS:
         raise UsageError(
-            f"--rate {plan.rate:g} for --duration {plan.window_s:g}: more than {MAX_EVENTS:,}"
+            f"--rate {rate:g} for --duration {point.window_s:g}: more than {MAX_EVENTS:,}"
             " events; pass a shorter duration"
         )
     quota = plan.target.promises.publish_events_per_s
-    if quota is not None and plan.rate > quota:
+    if quota is not None and rate > quota:
         raise UsageError(
-            f"--rate {plan.rate:g}: over the target's own quota of {quota} events/s for one"
+            f"--rate {rate:g}: over the target's own quota of {quota} events/s for one"
             f" publisher (`promises.publish_events_per_s` of {plan.target.path.name});"
             f" pass --rate {quota} or less"
-        )
-    if plan.target.url.startswith("wss:"):
-        raise UsageError(
-            f"target {plan.target.url}: load over TLS is not supported; name a ws:// address"
         )
 
 
@@ -191,13 +234,25 @@ def _at_least(option: str, value: float, least: float) -> None:
         raise UsageError(f"{option} {value:g}: expected {least:g} or more")
 
 
-def latency_bounds_us(target: Target) -> dict[str, float]:
-    """Return the latency bounds among the target's claims in µs, the tightest of each metric."""
+def latency_bounds_us(target: Target, scenario: type[Scenario]) -> dict[str, float]:
+    """Return the latency bounds among the claims on a scenario in µs, the tightest of each metric.
+
+    A scenario that seeks what keeps the claims goes by those on any scenario.
+    """
     claims = load_claims(target.claims_path) if target.claims_path else ()
     bounds: dict[str, float] = {}
     for claim in filter(_on_latency, claims):
-        bounds[claim.metric] = min(claim.bound, bounds.get(claim.metric, claim.bound))
-    return bounds or {"response_mean_us": DEFAULT_BOUND_US}
+        if scenario.seeks or claim.scenario == scenario.name():
+            bounds[claim.metric] = min(claim.bound, bounds.get(claim.metric, claim.bound))
+    return bounds
+
+
+def _tightened(plan: Plan) -> dict[str, float]:
+    """Return the latency bounds of claims and objectives together."""
+    bounds = dict(plan.bounds_us)
+    for one in filter(_on_latency, plan.objectives):
+        bounds[one.metric] = min(one.bound, bounds.get(one.metric, one.bound))
+    return bounds
 
 
 def _on_latency(claim: Claim) -> bool:
@@ -207,4 +262,5 @@ def _on_latency(claim: Claim) -> bool:
 
 def peer_of(target: Target, allowed_hosts: tuple[str, ...]) -> tuple[str, int]:
     """Return the address and port to connect to, judged by the guard."""
-    return permit(target.url, allowed_hosts), urlsplit(target.url).port or 80
+    parts = urlsplit(target.url)
+    return permit(target.url, allowed_hosts), parts.port or (443 if parts.scheme == "wss" else 80)

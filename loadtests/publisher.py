@@ -13,10 +13,12 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -27,6 +29,7 @@ from loadtests.connection import Connection, Stage
 from loadtests.frames import identifier
 from loadtests.replay import load_trace
 from loadtests.timetable import ACKNOWLEDGED, PUSHED_BACK, REFUSED, SENT, Timetable, now_ns
+from loadtests.tls import Tls, tls_context
 from monitor.contract.target import Publish, Target, fill
 
 _PR_SET_TIMERSLACK = 29
@@ -50,6 +53,9 @@ _EARLY_NS = 400_000
 #: This far behind schedule, answers are read between sends, so that they do not pile up.
 _BEHIND_NS = 1_000_000
 
+#: How often a target that went away is knocked at.
+_KNOCK_AGAIN_S = 0.05
+
 #: Events due at the same instant go out in one call: each call may have to wake the target.
 _SENDS_TOGETHER = 64
 
@@ -63,6 +69,8 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu_s: float
     fault: str
     first_refusal: str = ""
+    #: Stretches of events cut by an outage: from the first unanswered to the first sent after it.
+    outages: tuple[tuple[int, int], ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -104,12 +112,27 @@ def _split(publish: Publish, event: dict[str, Any]) -> tuple[str, str, str, bool
     return before, between, after, order[0] == publish.id_field
 
 
+#: Opens another connection, ready to publish; None while the target is away.
+Reconnect = Callable[[], tuple[socket.socket, Connection] | None]
+
+
 class Player:
-    """Plays a timetable over one open connection."""
+    """Plays a timetable over an open connection.
+
+    With `reconnect`, a target that goes away is knocked at until it is back; what fell due
+    meanwhile is not sent any more, and booked as the target's.
+    """
 
     def __init__(
-        self, sock: socket.socket, connection: Connection, timetable: Timetable, messages: Messages
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        timetable: Timetable,
+        messages: Messages,
+        reconnect: Reconnect | None = None,
     ) -> None:
+        self._reconnect = reconnect
+        self._outages: list[tuple[int, int]] = []
         self._socket = sock
         self._connection = connection
         self._timetable = timetable
@@ -125,7 +148,9 @@ class Player:
         accepted, refused = (publish.acknowledged or "").encode(), (publish.refused or "").encode()
         self._answers = Answers(self._timetable, accepted, refused)
         told_to_stop = False
-        while self._next < self._timetable.events and not self.fault and not told_to_stop:
+        while self._next < self._timetable.events and not told_to_stop:
+            if self.fault and not self._came_back():
+                break
             wait_ns = int(self._timetable.due_ns[self._next]) - now_ns()
             if self._blocked:
                 told_to_stop = not self._attend(drain_s)
@@ -146,7 +171,39 @@ class Player:
             cpu_s=time.process_time(),
             fault=self.fault,
             first_refusal=self._answers.first_refusal,
+            outages=tuple(self._outages),
         )
+
+    def _came_back(self) -> bool:
+        """After the connection was lost: open another one, as long as there is something to send.
+
+        False without `reconnect`, when told to stop, or when the schedule has run out.
+        """
+        if self._reconnect is None:
+            return False
+        first = min(self._answers.awaited, self._next)
+        self._socket.close()
+        self._rest, self._blocked = b"", False
+        while (next_one := self._timetable.due_before(now_ns())) < self._timetable.events:
+            if select.select([sys.stdin], [], [], _KNOCK_AGAIN_S)[0]:
+                break
+            found = self._reconnect()
+            if found is None:
+                continue
+            self._socket, self._connection = found
+            next_one = self._timetable.due_before(now_ns())
+            self._resume_at(first, max(next_one, self._next))
+            self.fault = ""
+            return True
+        self._resume_at(first, max(next_one, self._next))
+        return False
+
+    def _resume_at(self, first: int, number: int) -> None:
+        """Leave out what fell due while the target was away."""
+        self._timetable.fate[self._next : number] |= PUSHED_BACK
+        self._outages.append((first, number))
+        self._next = number
+        self._answers.skip_to(number)
 
     def _finish(self, deadline: float) -> None:
         """Send the rest of a message begun and read the answers still owed."""
@@ -170,12 +227,16 @@ class Player:
         due = self._timetable.due_before(now_ns() + 1)
         last = min(max(due, first + 1), first + _SENDS_TOGETHER)
         frames = [
-            self._connection.text_frame(self._messages.build(number))
+            self._connection.sealed(self._connection.text_frame(self._messages.build(number)))
             for number in range(first, last)
         ]
         # Stamped before: a receiver may read an event before `send` has returned.
         self._timetable.sent_ns[first:last] = now_ns()
-        taken = self._offer(b"".join(frames))
+        whole = b"".join(frames)
+        taken = self._offer(whole)
+        if self._connection.secure:
+            # What is sealed has its place in the stream: the rest of it must go out next.
+            self._next, self._rest, frames = last, whole[taken:], []
         for frame in frames:
             if taken <= 0:
                 break
@@ -224,7 +285,7 @@ class Player:
             self.fault = error.strerror or str(error)
             return
         if chunk:
-            self._connection.receive(chunk)
+            self._connection.receive(self._connection.opened(chunk))
         else:
             self._connection.lost("the target closed the transport")
         self._answers.read(self._connection.walker.others)
@@ -248,32 +309,45 @@ class Answers:
         self.acknowledged = 0
         self.refused = 0
         self.first_refusal = ""
+        #: The first publication without an answer.
+        self.awaited = 0
 
     def read(self, texts: Sequence[bytes]) -> None:
         """Take messages of the target; those that are no answer are none of ours."""
         for text in texts:
-            number = self.acknowledged + self.refused
+            number = self.awaited
             if number >= self._timetable.events:
                 return
             if self._accepted and self._accepted in text:
                 self._timetable.fate[number] |= ACKNOWLEDGED
                 self.acknowledged += 1
+                self.awaited += 1
             elif self._refused and self._refused in text:
                 self._timetable.fate[number] |= REFUSED
                 self.refused += 1
+                self.awaited += 1
                 self.first_refusal = self.first_refusal or text[:200].decode("utf-8", "replace")
 
+    def skip_to(self, number: int) -> None:
+        """Expect no answer to what was published before `number`: its connection is gone."""
+        self.awaited = number
+
     def owed(self, sent: int) -> bool:
-        """Tell whether an answer is still to come for `sent` publications."""
-        return bool(self._accepted) and self.acknowledged + self.refused < sent
+        """Tell whether an answer is still to come for the first `sent` publications."""
+        return bool(self._accepted) and self.awaited < sent
 
 
 def connect(assignment: Assignment, target: Target) -> tuple[socket.socket, Connection]:
     """Open the publisher's connection, ready or closed, within `connect_s`."""
     host, port = assignment.peer
     address = assignment.allotment.publisher
+    context = tls_context(target)
     connection = Connection(
-        target, target.credentials(assignment.publish_token), b"\0", subscribes=False
+        target,
+        target.credentials(assignment.publish_token),
+        b"\0",
+        subscribes=False,
+        tls=None if context is None else Tls(context, urlsplit(target.url).hostname or ""),
     )
     source = None if address is None else (address, 0)
     sock = socket.create_connection((host, port), assignment.connect_s, source)
@@ -287,7 +361,7 @@ def connect(assignment: Assignment, target: Target) -> tuple[socket.socket, Conn
             connection.lost(f"no answer within {assignment.connect_s:g} s")
             break
         if chunk:
-            connection.receive(chunk)
+            connection.receive(connection.opened(chunk))
         else:
             connection.lost("the target closed the transport")
     sock.sendall(connection.outgoing)
@@ -300,7 +374,7 @@ def main(arguments: Sequence[str]) -> None:
     """Play the assignment named on the command line."""
     assignment = load_assignment(Path(arguments[0]))
     target = assignment.target
-    _be_punctual(assignment.rate)
+    _be_punctual(assignment.point.peak_rate)
     timetable = Timetable(assignment.timetable)
     trace = load_trace(Path(assignment.trace))
     recorded = load_schedule(assignment).recorded
@@ -315,7 +389,23 @@ def main(arguments: Sequence[str]) -> None:
         return
     gc.freeze()
     gc.disable()  # nothing here makes cycles, and a collection would delay sends
-    _tell(Player(sock, connection, timetable, messages).play(target.publish, assignment.drain_s))
+    reconnect = partial(_connect_again, assignment, target) if assignment.point.restarts else None
+    player = Player(sock, connection, timetable, messages, reconnect)
+    _tell(player.play(target.publish, assignment.drain_s))
+
+
+def _connect_again(
+    assignment: Assignment, target: Target
+) -> tuple[socket.socket, Connection] | None:
+    """Return another open connection, or None while the target is away or refuses."""
+    try:
+        sock, connection = connect(assignment, target)
+    except OSError:
+        return None  # not there yet: what falls due meanwhile is booked as the target's
+    if connection.stage is Stage.READY:
+        return sock, connection
+    sock.close()
+    return None
 
 
 def _tell(line: Ready | Outcome) -> None:

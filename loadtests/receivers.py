@@ -9,24 +9,30 @@ import errno
 import os
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import msgspec
 from gevent.monkey import get_original
 
-from loadtests.connection import Connection, Stage
+from loadtests.connection import Connection, Position, Stage
 from loadtests.latencies import Latencies
 from loadtests.ledger import Ledger
 from loadtests.timetable import now_ns
+from loadtests.tls import Tls, tls_context
 from monitor.contract.target import Credentials, Target
 
 READ_BYTES = 262_144
 
 #: Kernel buffer of each receiver: a pause of the generator must not push back on the target.
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+
+#: That of one who will stop reading: what the kernel takes on its behalf is not the service's.
+STALLING_BUFFER_BYTES = 65_536
 
 #: Sockets read in one slice: well under a millisecond before everybody else gets a turn.
 SLICE = 64
@@ -50,11 +56,22 @@ def _nothing() -> None:
 
 
 class Subscriber:
-    """One subscriber: its connection, its socket, its ledger once events are measured."""
+    """One subscriber: its connection, its socket, its ledger once events are measured.
 
-    def __init__(self, number: int, address: str | None, connection: Connection, sock: Any) -> None:
-        self.number = number
+    `seat` is the client it is a connection of; `aside`, its deliveries are counted and not timed.
+    """
+
+    def __init__(
+        self, seat: int, address: str | None, connection: Connection, sock: Any, *, aside: bool
+    ) -> None:
+        self.seat = seat
+        self.aside = aside
         self.address = address
+        #: When the schedule wanted it (0: as it came), and what it is: client, return, resume.
+        self.due_ns = 0
+        self.who = "client"
+        self.began_at_ns = now_ns()
+        self.ended_at_ns = 0
         self.connection = connection
         self.socket = sock
         self.receive: Callable[[int], bytes] = sock.recv
@@ -65,6 +82,9 @@ class Subscriber:
         #: It ended although nobody asked it to.
         self.dropped = False
         self.leaving = False
+        self.stalled = False
+        #: Its ledger goes on from an earlier connection's.
+        self.resumed = False
         #: Called once each: when it is ready or refused, and when its connection ends.
         self.on_settled: Callable[[], None] = _nothing
         self.on_ended: Callable[[], None] = _nothing
@@ -82,6 +102,8 @@ class Receivers:
         self._target = target
         self._peer = peer
         self._mark = mark
+        self._tls = tls_context(target)
+        self._host = urlsplit(target.url).hostname or ""
         self._thinned = (target.publish.thinned or "").encode()
         self._epoll = get_original("select", "epoll")()
         self._by_descriptor: dict[int, Subscriber] = {}
@@ -110,17 +132,37 @@ class Receivers:
             self._forget(subscriber)
         self._epoll.close()
 
-    def connect(self, number: int, address: str | None, credentials: Credentials) -> Subscriber:
-        """Begin to connect a subscriber from `address`; `on_settled` tells the outcome."""
+    def connect(
+        self,
+        seat: int,
+        address: str | None,
+        credentials: Credentials,
+        *,
+        aside: bool = False,
+        tracks: bool = False,
+        resumes: Position | None = None,
+    ) -> Subscriber:
+        """Begin to connect a client from `address`; `on_settled` tells the outcome.
+
+        It counts as a subscriber once it is among `subscribers`.
+        """
         host = self._peer[0]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = get_original("socket", "socket")(family, socket.SOCK_STREAM)
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        buffer = STALLING_BUFFER_BYTES if aside else RECEIVE_BUFFER_BYTES
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self._target, credentials, self._mark, subscribes=True)
-        subscriber = Subscriber(number, address, connection, sock)
-        self.subscribers.append(subscriber)
+        connection = Connection(
+            self._target,
+            credentials,
+            self._mark,
+            subscribes=True,
+            tls=None if self._tls is None else Tls(self._tls, self._host),
+            tracks=tracks,
+            resumes=resumes,
+        )
+        subscriber = Subscriber(seat, address, connection, sock, aside=aside)
         self._by_descriptor[sock.fileno()] = subscriber
         if address is not None:
             sock.bind((address, 0))
@@ -134,14 +176,37 @@ class Receivers:
         """End a subscriber that did not become ready in time."""
         self._lost(subscriber, f"not ready within {after_s:g} s")
 
+    def farewell(self, subscriber: Subscriber) -> None:
+        """From here on a subscriber expects nothing that is due later."""
+        subscriber.leaving = True
+        if self.latencies is not None and subscriber.ledger.left is None:
+            subscriber.ledger.left = self.latencies.timetable.due_before(now_ns())
+
     def leave(self, subscriber: Subscriber) -> None:
         """Close one subscriber by our own will; it expects nothing from here on."""
-        if subscriber.leaving or subscriber.connection.stage is Stage.CLOSED:
+        if subscriber.connection.stage is Stage.CLOSED:
             return
-        subscriber.leaving = True
+        self.farewell(subscriber)
         subscriber.connection.leave()
         self._write(subscriber)
         self._lost(subscriber, "left")
+
+    def cut(self, subscriber: Subscriber) -> None:
+        """Drop a connection without a word; what was read before counts."""
+        self.settle()
+        if subscriber.connection.stage is Stage.CLOSED:
+            return
+        subscriber.leaving = True
+        # Zero linger: a reset, as from a client that is gone.
+        linger = struct.pack("ii", 1, 0)
+        subscriber.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._lost(subscriber, "cut")
+
+    def stall(self, subscriber: Subscriber, *, stalled: bool) -> None:
+        """Stop reading from a subscriber, or go on."""
+        subscriber.stalled = stalled
+        if subscriber.socket.fileno() >= 0:
+            self._write(subscriber)
 
     def measure(self, latencies: Latencies, window_first: int) -> None:
         """From here on count arrivals; every subscriber that is ready now expects everything."""
@@ -217,14 +282,30 @@ class Receivers:
             self._watcher.stop()
 
     def _count(self, subscriber: Subscriber, chunk: bytes, at_ns: int) -> None:
+        if subscriber.connection.secure:
+            chunk = self._opened(subscriber, chunk)
+            if not chunk:
+                return
         same, numbers, consecutive = self._same
         walker = subscriber.connection.walker
-        if chunk != same or not walker.between_messages or not subscriber.ready:
+        known = chunk == same and walker.between_messages and subscriber.ready
+        if not known or walker.keeps_last:
             numbers, consecutive = self._walk(subscriber, chunk, at_ns)
         if numbers and self.latencies is not None:
             first = subscriber.ledger.admit(numbers, consecutive)
-            if first:
+            if first and not subscriber.aside:
                 self.latencies.add(first, at_ns)
+
+    def _opened(self, subscriber: Subscriber, chunk: bytes) -> bytes:
+        """Decipher what was read, and send what the handshake wants sent."""
+        connection = subscriber.connection
+        before = connection.stage
+        plain = connection.opened(chunk)
+        if connection.outgoing:
+            self._write(subscriber)
+        if connection.stage is Stage.CLOSED and before is not Stage.CLOSED:
+            self._ended(subscriber, was_ready=before is Stage.READY)
+        return plain
 
     def _walk(self, subscriber: Subscriber, chunk: bytes, at_ns: int) -> tuple[list[int], bool]:
         """Walk a chunk; remember what was in it, for the next subscriber that gets the same."""
@@ -245,6 +326,7 @@ class Receivers:
             and stage is Stage.READY
             and connection.controls == controls
             and connection.walker.between_messages
+            and not connection.walker.keeps_last
         ):
             self._same = (chunk, numbers, consecutive)
         if connection.outgoing:
@@ -267,7 +349,7 @@ class Receivers:
         if stage is Stage.READY:
             subscriber.admitted = True
             subscriber.settled_at_ns = at_ns
-            if self.latencies is not None:
+            if self.latencies is not None and not subscriber.resumed:
                 subscriber.ledger = self._latecomer(self.latencies)
             subscriber.on_settled()
         elif stage is Stage.CLOSED:
@@ -288,7 +370,9 @@ class Receivers:
         except OSError as error:
             self._lost(subscriber, error.strerror or str(error))
             return
-        wanted = select.EPOLLIN | (select.EPOLLOUT if outgoing else 0)
+        wanted = (0 if subscriber.stalled else select.EPOLLIN) | (
+            select.EPOLLOUT if outgoing else 0
+        )
         self._epoll.modify(subscriber.socket.fileno(), wanted)
 
     def _lost(self, subscriber: Subscriber, reason: str) -> None:
@@ -301,8 +385,7 @@ class Receivers:
             return
         if not subscriber.leaving:
             subscriber.dropped = was_ready
-        elif self.latencies is not None:
-            subscriber.ledger.left = self.latencies.timetable.due_before(now_ns())
+        subscriber.ended_at_ns = now_ns()
         self._forget(subscriber)
         if not was_ready:
             subscriber.settled_at_ns = now_ns()

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from loadtests.figures import Measured, complete_events, merged, repeat_metrics, run_metrics
-from loadtests.histogram import UPPER_US
+from loadtests.histogram import Recorder
 from loadtests.latencies import INTERVAL_NS
 from loadtests.plan import Plan
 from loadtests.results import RepeatResult
+from loadtests.spread import FIGURES
+from loadtests.timeline import percentile_us
 from loadtests.validity import RunJudgement
 from monitor.contract.evidence import (
     ADMISSIONS,
@@ -67,7 +68,9 @@ def write(
             window_s=result.window_s,
             verdict=verdict,
             reasons=reasons,
-            metrics=repeat_metrics(result, measured.samples),
+            metrics=repeat_metrics(result, measured.samples, measured.own(result)),
+            point=result.point,
+            counted=result.counted,
         )
         for result, (verdict, reasons) in zip(results, judgement.repeats, strict=True)
     )
@@ -84,7 +87,7 @@ def write(
         RunRecord(
             id=run_id,
             kind="load",
-            scenario=plan.scenario,
+            scenario=plan.scenario.name(),
             parameters={**plan.parameters(), "repeats_done": len(results), **notes},
             target=plan.target.name,
             target_url=url,
@@ -102,7 +105,16 @@ def _histograms(results: Sequence[RepeatResult]) -> Iterator[Histogram]:
     for kind in ("response", "service"):
         for result in results:
             yield merged([result], kind).export(kind, result.repeat)
-        yield merged(results, kind).export(kind, 0)
+        yield merged([one for one in results if one.counted], kind).export(kind, 0)
+    for name in FIGURES:
+        whole = Recorder()
+        for result in results:
+            if name in result.part.fanout:
+                recorder = Recorder.restore(result.part.fanout[name])
+                yield recorder.export(name, result.repeat)
+                if result.counted:
+                    whole.merge(recorder)
+        yield whole.export(name, 0)
 
 
 def _timeline(results: Sequence[RepeatResult]) -> Iterator[Row]:
@@ -123,23 +135,13 @@ def _timeline(results: Sequence[RepeatResult]) -> Iterator[Row]:
                 int(complete[low - first : high - first].sum()),
                 part.expected,
                 part.received,
-                _percentile(part.response, 50),
-                _percentile(part.response, 99),
+                percentile_us(part.response, 50),
+                percentile_us(part.response, 99),
                 part.response_max_ns / 1000 if part.received else None,
-                _percentile(part.service, 50),
-                _percentile(part.service, 99),
+                percentile_us(part.service, 50),
+                percentile_us(part.service, 99),
                 passage.lag_max_ns / 1000 if passage.sent else None,
             )
-
-
-def _percentile(histogram: dict[int, int], percent: float) -> float | None:
-    """Return a percentile of a sparse histogram, in µs."""
-    if not histogram:
-        return None
-    index = sorted(histogram)
-    counts = np.cumsum([histogram[one] for one in index])
-    rank = np.ceil(counts[-1] * percent / 100)
-    return float(UPPER_US[index[int(np.searchsorted(counts, rank))]])
 
 
 def _resources(measured: Measured, clock: Clock) -> Iterator[Row]:
@@ -161,5 +163,17 @@ def _admissions(results: Sequence[RepeatResult], clock: Clock) -> Iterator[Row]:
     for result in results:
         for one in result.part.admissions:
             at_s = clock.at_s(one.at_ns) if one.at_ns else None
-            answer = one.answer[:200]
-            yield (result.repeat, at_s, one.address, "connection", int(one.admitted), answer)
+            ended_s = clock.at_s(one.ended_ns) if one.ended_ns else None
+            kind = "request" if one.who == "knock" else "connection"
+            yield (
+                result.repeat,
+                at_s,
+                one.address,
+                kind,
+                int(one.admitted),
+                one.answer[:200],
+                one.who,
+                one.shown,
+                clock.at_s(one.began_ns),
+                ended_s,
+            )

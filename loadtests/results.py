@@ -21,12 +21,48 @@ class IntervalPart(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """One connection attempt and the target's answer; `at_ns` on the monotonic clock."""
+    """One connection attempt and the target's answer; instants on the monotonic clock.
+
+    `due_ns` is when the schedule wanted it (0: it came when it came), `began_ns` when it began,
+    `at_ns` when it was answered, `ended_ns` when the connection ended (0: it held). `who` says
+    who asked: client, return, resume, or a stranger (knock, hold); `shown` what token a stranger
+    showed.
+    """
 
     at_ns: int
     address: str
     admitted: bool
     answer: str
+    began_ns: int = 0
+    due_ns: int = 0
+    ended_ns: int = 0
+    who: str = "client"
+    shown: str = ""
+    recovered: bool = False
+
+
+class Slow(msgspec.Struct, frozen=True):
+    """Subscribers that stopped reading for a while, counted apart: deliveries in all."""
+
+    clients: int = 0
+    expected: int = 0
+    received: int = 0
+    thinned: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    closed: int = 0
+
+
+class Return(msgspec.Struct, frozen=True):
+    """One client's way back after the target went: instants on the monotonic clock, 0 if never.
+
+    `live_ns`: it receives again. `level_ns`: it has everything it was owed up to then.
+    """
+
+    down_ns: int
+    attempts: int
+    live_ns: int
+    level_ns: int
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -52,6 +88,14 @@ class Part(msgspec.Struct, frozen=True):
     admissions: tuple[Admission, ...]
     cpu_percent: float
     rss_bytes: int
+    fanout: dict[str, dict[str, Any]] = {}
+    slow: Slow = Slow()
+    returns: tuple[Return, ...] = ()
+    #: Events nobody was owed: not acknowledged because the target was being restarted.
+    void: int = 0
+    #: How far the moves of the schedule lagged behind their due instants, 99 of 100.
+    moves_lag_p99_us: float | None = None
+    moves: int = 0
 
 
 class IntervalPassage(msgspec.Struct, frozen=True):
@@ -84,7 +128,7 @@ class Passage(msgspec.Struct, frozen=True):
     intervals: tuple[IntervalPassage, ...]
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """One line of the live display; `done` is the share of the repeat that is over."""
 
     phase: str
@@ -95,8 +139,16 @@ class Progress(msgspec.Struct, frozen=True):
     lost: int
 
 
+class Restart(msgspec.Struct, frozen=True, tag="restart"):
+    """Asks whoever started us to restart the target now."""
+
+
 class RepeatResult(msgspec.Struct, frozen=True):
     """One repeat as it was; `window_s` is the measured time, zero if it never came to that.
+
+    `point` is the label of what was offered, `counted` says whether figures are made of it.
+    `restart_ns` is when the target was told to restart; `kept` and `believed` whether this repeat
+    by itself kept the objectives, and whether its figures are the target's.
 
     `publisher_died` and `faults` are the generator's doing, `publisher_fault` the target's.
     """
@@ -113,3 +165,8 @@ class RepeatResult(msgspec.Struct, frozen=True):
     first_refusal: str
     publisher_cpu_percent: float
     faults: tuple[str, ...] = ()
+    point: str = ""
+    counted: bool = True
+    restart_ns: int = 0
+    kept: bool = True
+    believed: bool = True

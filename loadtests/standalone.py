@@ -26,7 +26,7 @@ from monitor.contract import verdicts
 from monitor.contract.evidence import load_run
 from monitor.contract.launch import Launch
 from monitor.contract.target import load_target
-from monitor.contract.verdicts import ExitCode, RunVerdict, WsproofError
+from monitor.contract.verdicts import ExitCode, RunVerdict, UsageError, WsproofError
 
 _REFERENCE = Path(verdicts.__file__).parents[1] / "target.toml"
 
@@ -53,7 +53,14 @@ class Standalone:
         number = len(self.results) + 1
         folder = self._folder / f"repeat-{number}"
         folder.mkdir(mode=0o700)
-        allotment = self._plan.allotments(peer_of(self._launch.target, self._hosts)[0])[0]
+        allotter = self._plan.allotter(peer_of(self._launch.target, self._hosts)[0])
+        point = next(self._plan.scenario.steps(self._plan.asked))
+        if point.restarts:
+            raise UsageError(
+                f"scenario {self._plan.scenario.name()}: restarts its target, which Locust by"
+                f" itself cannot; use `wsproof load {self._plan.scenario.name()}`"
+            )
+        allotment = allotter.take(point.connections, point.strangers)
         tokens = (self._launch.token("subscribe"), self._launch.token("publish"))
         self._sampling.watch(Watch(number, self._launch.pid, None))
         assignment = self._plan.assignment(number, folder, self._launch.target, allotment, tokens)
@@ -96,7 +103,7 @@ class Standalone:
         self._plan = make_plan(
             scenario,
             load_target(Path(options.target) if options.target else _REFERENCE),
-            clients=options.num_users or 1,
+            clients=1 if options.num_users is None else options.num_users,
             rate=options.rate,
             warmup_s=warmup_s,
             window_s=max(1.0, run_time - warmup_s),

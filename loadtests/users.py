@@ -1,7 +1,7 @@
 """The Locust user: one user is one WebSocket connection.
 
-It opens its connection when it is spawned, is there while events arrive, and closes it when it
-is stopped. Reading is the receivers' work; a user only waits.
+It opens its connection when it is spawned or when its scenario says, is there while events arrive,
+and closes it when it is stopped. Reading is the receivers' work; a user only waits.
 """
 
 from typing import Any, ClassVar
@@ -30,9 +30,8 @@ class WebSocketUser(User):
         conductor = type(self).conductor
         if conductor is None:
             raise StopUser
-        self._subscriber = conductor.connect()
-        self._subscriber.on_ended = self._ended.set
-        if not self._subscriber.ready:
+        self._subscriber = conductor.connect(self._ended.set)
+        if self._subscriber is not None and not self._subscriber.ready:
             raise StopUser
 
     def on_stop(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from loadtests.bounds import DEFAULT_BOUND_US
 from loadtests.results import RepeatResult
 from monitor.contract.verdicts import RunVerdict
 
@@ -22,6 +23,10 @@ GENERATOR_CPU_PERCENT = 80.0
 #: p99. A null server's p99 says little of a mean: 50 writes and 50 reads an event queue up in any
 #: burst, on two cores to several times the mean.
 NULL_SHARE = 0.2
+
+
+#: A crowd that is to arrive within a second must be on time to a few hundredths of it.
+MOVES_LATE_US = 50_000.0
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -56,23 +61,33 @@ def judge_run(
     A repeat that breaks one alone, while the pool keeps it, makes the run SUSPECT. `bounds_us`
     are the bounds on latency that are to be judged, by metric.
     """
-    bound_us = min(bounds_us.values())
+    bound_us = min(bounds_us.values(), default=DEFAULT_BOUND_US)
     alone = [tuple(_broken([result], bound_us) + _failed(result)) for result in results]
-    hard = [reason for result in results for reason in _failed(result)]
-    hard += _broken(results, bound_us) if results else []
+    counted = [result for result in results if result.counted]
+    hard = [reason for result in counted for reason in _failed(result)]
+    for point in dict.fromkeys(result.point for result in counted):
+        where = f"{point}: " if point else ""
+        pooled = [result for result in counted if result.point == point]
+        hard += [f"{where}{reason}" for reason in _broken(pooled, bound_us)]
     if interrupted and not any("interrupted" in reason for reason in hard):
         hard.insert(0, "interrupted before the planned repeats were done")
     if not results and not interrupted:
         hard.append("no repeat was made")
+    elif not counted and not interrupted:
+        hard.append("nothing that was tried kept the objectives, so there is nothing to measure")
     if calibration is not None:
         hard += _too_slow(calibration, bounds_us)
     soft = [
         f"repeat {result.repeat} alone: {reason}"
         for result, reasons in zip(results, alone, strict=True)
         for reason in reasons
+        if result.counted
     ]
     if load_average > cores:
         soft.append(f"the load average at the start was {load_average:.1f} on {cores} cores")
+    if calibration is not None and not bounds_us:
+        # Nothing on latency is judged; whoever reads the figures should know all the same.
+        soft += _too_slow(calibration, {"response_mean_us": DEFAULT_BOUND_US})
     if calibration is None:
         soft.append("the null server was not measured")
     repeats = tuple(
@@ -82,6 +97,13 @@ def judge_run(
         return RunJudgement(RunVerdict.INVALID, tuple(dict.fromkeys(hard)), repeats)
     verdict = RunVerdict.SUSPECT if soft else RunVerdict.VALID
     return RunJudgement(verdict, tuple(soft), repeats)
+
+
+def believable(result: RepeatResult, bounds_us: Mapping[str, float]) -> bool:
+    """Tell whether one repeat by itself breaks no threshold."""
+    return not _broken([result], min(bounds_us.values(), default=DEFAULT_BOUND_US)) and not _failed(
+        result
+    )
 
 
 def _too_slow(calibration: Calibration, bounds_us: Mapping[str, float]) -> list[str]:
@@ -132,6 +154,13 @@ def _broken(results: Sequence[RepeatResult], bound_us: float) -> list[str]:
                 f"the generator used {used:.0f} % of a core in the window;"
                 f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
             )
+    lag_us = max((result.part.moves_lag_p99_us or 0.0 for result in results), default=0.0)
+    if lag_us > MOVES_LATE_US:
+        reasons.append(
+            f"clients were moved {lag_us / 1000:,.0f} ms late (99 of 100 at most"
+            f" {MOVES_LATE_US / 1000:,.0f} ms are allowed): what arrived together was not due"
+            " together"
+        )
     return reasons
 
 

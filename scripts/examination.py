@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadtests.plan import SPARE_DESCRIPTORS
+from loadtests.bounds import SPARE_DESCRIPTORS
 from loadtests.receivers import RECEIVE_BUFFER_BYTES
 from loadtests.scenarios import find
 from scripts.host import Host

@@ -24,7 +24,9 @@ def display(plan: "Plan") -> Iterator["Tell"]:
 
 
 def _title(repeat: int, plan: "Plan") -> str:
-    return f"repeat {repeat} of {plan.repeats}" if repeat else "calibrating on the null server"
+    if not repeat:
+        return "calibrating on the null server"
+    return f"repeat {repeat} of {plan.planned}" if plan.planned else f"attempt {repeat}"
 
 
 def _figures(progress: "Progress") -> str:
@@ -71,7 +73,9 @@ def _bar(plan: "Plan") -> Iterator["Tell"]:
     )
     # rich honours NO_COLOR by itself.
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=plan.repeats + 1, figures="")
+        task = bar.add_task(
+            "starting", total=None if plan.planned is None else plan.planned + 1, figures=""
+        )
 
         def tell(repeat: int, progress: "Progress") -> None:
             bar.update(

@@ -6,18 +6,66 @@ A scenario is a subclass of `Scenario` in a module of this package. To add one, 
 import difflib
 import importlib
 import pkgutil
+import re
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from monitor.contract.verdicts import UsageError
+import msgspec
+
+from loadtests.course import Point, steady
+from loadtests.results import RepeatResult
+from loadtests.sampler import Sample
+from monitor.contract.claims import Claim
+from monitor.contract.evidence import Metric
+from monitor.contract.target import Target
+from monitor.contract.verdicts import NoVerdictError, UsageError
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
+
+#: Figures of one repeat by name: value and unit.
+Values = dict[str, tuple[float, str]]
+
+
+class NotApplicableError(NoVerdictError):
+    """The target does not promise what a scenario needs."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a run was asked for: the scenario's defaults with the command line's changes."""
+
+    target: Target
+    clients: int
+    rate: float
+    warmup_s: float
+    window_s: float
+    repeats: int
+    objectives: tuple[Claim, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One repeat as it was, with every sample of the run."""
+
+    asked: Asked
+    result: RepeatResult
+    samples: Sequence[Sample]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a repeat went, for a scenario that goes by it: objectives kept, figures believed."""
+
+    kept: bool
+    believed: bool
+
+
+Steps = Generator[Point, Outcome, None]
 
 
 class Scenario:
     """What is offered to a target, unless the command line says otherwise.
 
-    The docstring of a subclass is its description; its class name, in lower case, its name.
+    The docstring of a subclass is its description, the first line what it proves; its class name,
+    in lower case with hyphens, its name.
     """
 
     #: Subscribers, one connection each.
@@ -25,29 +73,98 @@ class Scenario:
     #: Events a second, on an open schedule.
     rate: ClassVar[float]
     #: How many pipelines replay the trace side by side; together they make up the rate.
-    pipelines: ClassVar[int] = 1
+    pipelines: ClassVar[int] = 16
     #: Delivered and not measured: connections, caches and interpreters get warm, in seconds.
     warmup_s: ClassVar[float] = 2.0
     #: The measured window, in seconds.
     window_s: ClassVar[float] = 10.0
     repeats: ClassVar[int] = 5
     trace: ClassVar[Path] = TRACES / "pipeline.jsonl"
+    #: Keys of the target profile without which there is nothing to measure.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: It looks for the load at which the claims, on whatever scenario, cease to hold.
+    seeks: ClassVar[bool] = False
+
+    @classmethod
+    def name(cls) -> str:
+        """`ConnectStorm` is `connect-storm`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
     @classmethod
     def title(cls) -> str:
         """First line of the description."""
         return (cls.__doc__ or "").strip().splitlines()[0]
 
+    @classmethod
+    def point(cls, asked: Asked) -> Point:
+        """Return what one repeat offers."""
+        return steady(asked.clients, asked.rate, asked.warmup_s, asked.window_s)
+
+    @classmethod
+    def steps(cls, asked: Asked) -> Steps:
+        """Yield what each repeat offers; be sent how it went."""
+        for _ in range(asked.repeats):
+            yield cls.point(asked)
+
+    @classmethod
+    def planned(cls, asked: Asked) -> int | None:
+        """How many repeats there will be; None if that depends on how they go."""
+        return asked.repeats
+
+    @classmethod
+    def figures(cls, seen: Seen) -> Values:  # noqa: ARG003 - for subclasses
+        """Return the figures of one repeat that only this scenario has."""
+        return {}
+
+    @classmethod
+    def conclude(
+        cls,
+        asked: Asked,  # noqa: ARG003 - for subclasses
+        results: Sequence[RepeatResult],  # noqa: ARG003
+    ) -> dict[str, Metric]:
+        """Return the figures of the run as a whole that only this scenario has."""
+        return {}
+
+    @classmethod
+    def lacks(cls, target: Target) -> str | None:
+        """Return the key of the profile that is missing, or None if the scenario applies."""
+        return next((key for key in cls.needs if not _found(target, key)), None)
+
+    @classmethod
+    def check(cls, target: Target) -> None:
+        """See that the target promises what this scenario needs.
+
+        Raises:
+            NotApplicableError: it does not; names the key.
+        """
+        key = cls.lacks(target)
+        if key is not None:
+            raise NotApplicableError(
+                f"NOT_APPLICABLE: scenario {cls.name()} needs `{key}`, which target profile"
+                f" {target.path} does not give; docs/targets.md says what it means"
+            )
+
+
+def _found(target: Target, key: str) -> bool:
+    value: Any = target
+    for word in key.split("."):
+        value = value.get(word) if isinstance(value, dict) else getattr(value, word)
+        if value is None or value in ((), {}):
+            return False
+    return True
+
 
 def discover() -> dict[str, type[Scenario]]:
     """Return every scenario by name, in name order."""
-    found: dict[str, type[Scenario]] = {}
+    return dict(sorted((one.name(), one) for one in _classes()))
+
+
+def _classes() -> Iterator[type[Scenario]]:
     for module in pkgutil.iter_modules(__path__):
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         for item in vars(loaded).values():
             if isinstance(item, type) and issubclass(item, Scenario) and item is not Scenario:
-                found[item.__name__.lower()] = item
-    return dict(sorted(found.items()))
+                yield item
 
 
 def find(name: str) -> type[Scenario]:

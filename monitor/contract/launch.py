@@ -41,6 +41,7 @@ class Launch:
         self.exit_status: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._state = ""
+        self._port = 0
         self.log: Path | None = None
 
     def __enter__(self) -> Self:
@@ -126,6 +127,7 @@ class Launch:
             )
         self.stop()
         self.exit_status = None
+        self._port = urlsplit(self.target.url).port or 0
         self._start(self.target.start)
 
     def alive(self) -> bool:
@@ -228,6 +230,7 @@ class Launch:
             "python": sys.executable,
             "state": self._state,
             "folder": str(self.target.path.parent),
+            "port": str(self._port),
         }
         return [fill(part, values) for part in command]
 

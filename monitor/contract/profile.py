@@ -48,7 +48,8 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the harness starts the service. Without this table the service must be running.
 
     In `command`, `{python}` is this interpreter, `{state}` a fresh folder removed afterwards,
-    `{folder}` the profile's own folder. With `ready = "json-url"` the first line on stdout is a
+    `{folder}` the profile's own folder, `{port}` the port it had before if it is restarted and 0
+    (take a free one) otherwise. With `ready = "json-url"` the first line on stdout is a
     JSON object whose `url` is the address; with `ready = "connect"` the service is ready once
     `url` accepts a connection.
     """

@@ -40,6 +40,14 @@ def load(
     listing: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="Show Locust's web page meanwhile.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective",
+            metavar="TEXT",
+            help="What must hold: 'p99 < 20 ms', 'lost = 0', 'rss < 100 MB'. Repeatable.",
+        ),
+    ] = None,
     allowed: Annotated[
         list[str] | None,
         typer.Option("--i-am-allowed-to-test", metavar="HOST", help="A host that is not loopback."),
@@ -69,6 +77,7 @@ def load(
         repeats=repeats,
         trace=trace,
         allowed_hosts=tuple(allowed or ()),
+        objectives=tuple(objective or ()),
     )
     claims_path = plan.target.claims_path
     claims = load_claims(claims_path) if claims_path else ()
@@ -80,7 +89,7 @@ def load(
     with display(plan) as tell:
         run = measure(plan, runs, command=command, seed=seed, ui=ui, tell=tell)
     record = load_run(run).record
-    report = build(run, claims, run.with_name(f"{run.name}.report"))
+    report = build(run, (*claims, *plan.objectives), run.with_name(f"{run.name}.report"))
     code = exit_code(record, report.judgements)
     _print_outcome(record, report, run, code, as_json=as_json)
     return code
@@ -94,15 +103,17 @@ def _list(*, as_json: bool) -> int:
         print(json.dumps({name: one.title() for name, one in scenarios.items()}))
     else:
         for name, one in scenarios.items():
-            print(f"{name:12} {one.title()}")
+            print(f"{name:15} {one.title()}")
     return ExitCode.HOLDS
 
 
 def _intention(plan: "Plan") -> str:
-    seconds = plan.repeats * (plan.warmup_s + plan.window_s + 2) + 8
+    offered = f"{plan.scenario.name()}: {plan.clients} clients, {plan.rate:g} events/s"
+    if plan.planned is None:
+        return f"{offered}, {plan.window_s:g} s a try against {plan.target.name}"
+    seconds = plan.planned * (plan.warmup_s + plan.window_s + 2) + 8
     return (
-        f"{plan.scenario}: {plan.clients} clients, {plan.rate:g} events/s,"
-        f" {plan.repeats} × {plan.window_s:g} s against {plan.target.name};"
+        f"{offered}, {plan.planned} × {plan.window_s:g} s against {plan.target.name};"
         f" about {seconds:.0f} s"
     )
 

@@ -57,7 +57,7 @@ def profile(tmp_path: Path) -> Callable[..., Path]:
 def plan(trace: Path) -> Callable[..., Plan]:
     """Plan a small load on a profile."""
 
-    def make(path: Path, **changes: object) -> Plan:
+    def make(path: Path, name: str = "chapter", **changes: object) -> Plan:
         settings: dict[str, object] = {
             "clients": 4,
             "rate": 200.0,
@@ -66,7 +66,7 @@ def plan(trace: Path) -> Callable[..., Plan]:
             "repeats": 1,
             "trace": trace,
         }
-        scenario: type[Scenario] = find("chapter")
+        scenario: type[Scenario] = find(name)
         made = make_plan(scenario, load_target(path), **{**settings, **changes})  # type: ignore[arg-type]
         return msgspec.structs.replace(made, drain_s=1.0)
 
@@ -101,9 +101,22 @@ def drive(tmp_path: Path) -> Callable[..., Driven]:
                 if meanwhile is not None:
                     meanwhile(launch, progress, locust[0])
 
-            allotment = plan.allotments("127.0.0.1")[0]
-            assignment = plan.assignment(1, folder, launch.target, allotment, (None, None))
-            result = run_locust(assignment, folder, ui=False, on_start=on_start, tell=tell)
+            point = next(plan.scenario.steps(plan.asked))
+            allotment = plan.allotter("127.0.0.1").take(point.connections, point.strangers)
+            tokens = (
+                (launch.token("subscribe"), launch.token("publish"))
+                if plan.target.authentication.methods
+                else (None, None)
+            )
+            assignment = plan.assignment(1, folder, launch.target, allotment, tokens, point)
+            result = run_locust(
+                assignment,
+                folder,
+                ui=False,
+                on_start=on_start,
+                tell=tell,
+                on_restart=launch.restart,
+            )
             return Driven(result, sampling.samples())
 
     return run

@@ -23,7 +23,7 @@ def test_no_file_shadows_a_module_locust_or_python_needs() -> None:
 def test_every_scenario_is_found_and_says_what_it_is() -> None:
     scenarios = discover()
     files = {path.stem for path in (ROOM / "scenarios").glob("*.py")} - {"__init__"}
-    assert set(scenarios) == files
+    assert {name.replace("-", "_") for name in scenarios} == files
     for scenario in scenarios.values():
         assert issubclass(scenario, Scenario)
         assert scenario.title().endswith(".")

@@ -1,0 +1,48 @@
+"""Readers that stop reading."""
+
+from typing import ClassVar
+
+import msgspec
+
+from loadtests.course import Move, Point
+from loadtests.scenarios import Asked, Scenario, Seen, Values
+
+#: One in five stalls, from a tenth of the window to six tenths.
+_SHARE = 0.2
+_FROM, _TO = 0.1, 0.6
+
+
+class SlowConsumer(Scenario):
+    """A fifth of the readers stall: the others' latency, the memory, what the slow are told.
+
+    Response times and deliveries are the others' alone; the slow ones' stand apart under `slow_`.
+    They read again before the end, so that whatever the service keeps for them, thins out or says
+    about it can come: what neither came nor was announced is `slow_lost`.
+    """
+
+    clients: ClassVar[int] = 50
+    rate: ClassVar[float] = 1000.0
+    repeats: ClassVar[int] = 3
+
+    @classmethod
+    def point(cls, asked: Asked) -> Point:
+        """The last seats stall together and go on together."""
+        slow = max(1, round(asked.clients * _SHARE))
+        seats = range(asked.clients - slow, asked.clients)
+        stalls = [Move(asked.window_s * _FROM, "stall", seat) for seat in seats]
+        reads = [Move(asked.window_s * _TO, "read", seat) for seat in seats]
+        moves = (*stalls, *reads)
+        return msgspec.structs.replace(super().point(asked), moves=moves)
+
+    @classmethod
+    def figures(cls, seen: Seen) -> Values:
+        """What became of the slow ones."""
+        slow = seen.result.part.slow
+        return {
+            "slow_clients": (float(slow.clients), "clients"),
+            "slow_expected_deliveries": (float(slow.expected), "deliveries"),
+            "slow_received_deliveries": (float(slow.received), "deliveries"),
+            "slow_thinned_deliveries": (float(slow.thinned), "deliveries"),
+            "slow_lost_deliveries": (float(slow.lost), "deliveries"),
+            "slow_closed_clients": (float(slow.closed), "clients"),
+        }
