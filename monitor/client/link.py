@@ -103,8 +103,26 @@ class Endpoint:
             return host == "localhost" or host.endswith(".localhost")
 
     def reveal_token(self) -> str | None:
-        """Return the token to present now."""
-        return self.token() if callable(self.token) else self.token
+        """Return the token to present now.
+
+        Raises:
+            LinkLostError: the function that should return one failed; it may not next time.
+        """
+        if not callable(self.token):
+            return self.token
+        try:
+            token = self.token()
+        except Exception as error:  # noqa: BLE001 - the program's own function; its text may be secret
+            raise LinkLostError(
+                f"monitor {self.url}: the function that returns the token failed with"
+                f" {type(error).__name__}"
+            ) from None
+        if not isinstance(token, str):
+            raise LinkLostError(
+                f"monitor {self.url}: the function that returns the token returned"
+                f" {type(token).__name__}, not a text"
+            )
+        return token
 
 
 class Link:

@@ -42,7 +42,7 @@ class Tally:
     def __str__(self) -> str:
         return (
             f"{self.acknowledged} acknowledged, {self.waiting} undelivered,"
-            f" {self.refused} refused by the monitor, {self.dropped} dropped for want of room"
+            f" {self.refused} refused by the monitor, {self.dropped} dropped"
         )
 
 
@@ -90,6 +90,11 @@ class Outbox:
             if entry.expendable:
                 self._expendable.append(sequence)
             return Added(complete, alone)
+
+    def drop(self) -> None:
+        """Count an event that could not even be put in."""
+        with self._lock:
+            self._dropped += 1
 
     def peek(self, max_events: int, max_bytes: int) -> tuple[Entry, ...]:
         """Return the oldest entries, at most so many and so large, but one if there is any.

@@ -6,6 +6,7 @@ bounded outbox; when it is back they are delivered once each, in order.
 
 import asyncio
 import logging
+import os
 from abc import abstractmethod
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,9 @@ from monitor.client.reporting import Reporter
 
 #: How long leaving a publisher's `with` block waits for the last acknowledgements.
 CLOSE_TIMEOUT_S = 5.0
+
+#: Why a closed publisher delivers nothing.
+CLOSED = "the publisher is closed"
 
 _log = logging.getLogger("monitor.client")
 
@@ -38,6 +42,10 @@ class _Publisher(Reporter):
         super().__init__(Outbox(max_events=max_waiting), run)
         self._connector = Connector(Endpoint(url, token))
         self._delivery = Delivery(self._outbox, self._connector)
+        self._process = os.getpid()
+        self._entered = False
+        #: Why nothing is delivered any more; empty while it is.
+        self._ended = ""
         self._drop_reported = False
 
     @property
@@ -51,16 +59,35 @@ class _Publisher(Reporter):
         return self._delivery.error
 
     def _put(self, entry: Entry) -> None:
+        self._notice_fork()
+        if self._ended:
+            self._outbox.drop()
+            self._warn_of_drops(f"{self._ended}: what is reported now is dropped")
+            return
         added = self._outbox.put(entry)
-        if not added.complete and not self._drop_reported:
-            self._drop_reported = True
-            _log.warning(
-                "%s events wait for the monitor and there is no room for more: progress reports"
-                " are dropped first; close() reports how many",
-                len(self._outbox),
+        if not added.complete:
+            self._warn_of_drops(
+                f"{len(self._outbox)} events wait for the monitor and there is no room for more:"
+                " progress reports are dropped first; close() reports how many"
             )
+        if not self._entered and added.alone:
+            _log.warning("events are sent from within the publisher's `with` block; they wait")
         if added.alone:
             self._wake()
+
+    def _notice_fork(self) -> None:
+        """In a forked child, let go: the connection, its thread and what waits are the parent's."""
+        if os.getpid() == self._process:
+            return
+        self._process = os.getpid()
+        self._outbox = Outbox()  # the parent's may have been locked when it forked
+        self._drop_reported = False
+        self._ended = "a publisher does not survive a fork; the child needs one of its own"
+
+    def _warn_of_drops(self, why: str) -> None:
+        if not self._drop_reported:
+            self._drop_reported = True
+            _log.warning("%s", why)
 
     @abstractmethod
     def _wake(self) -> None:
@@ -93,9 +120,10 @@ class AsyncPublisher(_Publisher):
         UsageError: the URL is not one of a monitor.
     """
 
-    _task: asyncio.Task[None]
+    _task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._entered = True
         self._task = asyncio.create_task(self._delivery.run(), name="wsproof-publisher")
         return self
 
@@ -126,6 +154,9 @@ class AsyncPublisher(_Publisher):
 
     async def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Tally:
         """Deliver what waits, for at most `timeout_s` seconds, and end. Idempotent."""
+        self._ended = self._ended or CLOSED
+        if self._task is None:
+            return self.tally
         self._delivery.finish()
         await asyncio.wait({self._task}, timeout=timeout_s)
         self._task.cancel()
@@ -151,6 +182,7 @@ class Publisher(_Publisher):
     _background: Background | None = None
 
     def __enter__(self) -> Self:
+        self._entered = True
         self._background = Background("wsproof-publisher").__enter__()
         self._done = self._background.start(self._delivery.run())
         return self
@@ -177,6 +209,7 @@ class Publisher(_Publisher):
 
     def flush(self, timeout_s: float | None = None) -> Tally:
         """Wait until everything reported so far is acknowledged, at most `timeout_s` seconds."""
+        self._notice_fork()
         if self._background is not None:
             try:
                 self._background.call(self._delivery.flush(), timeout_s)
@@ -186,7 +219,9 @@ class Publisher(_Publisher):
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Tally:
         """Deliver what waits, for at most `timeout_s` seconds, and end. Idempotent."""
+        self._notice_fork()
         background, self._background = self._background, None
+        self._ended = self._ended or CLOSED
         if background is None:
             return self.tally
         background.soon(self._delivery.finish)
@@ -197,6 +232,11 @@ class Publisher(_Publisher):
         finally:
             background.__exit__(None, None, None)
         return self._report_undelivered()
+
+    def _notice_fork(self) -> None:
+        if os.getpid() != self._process:
+            self._background = None
+        super()._notice_fork()
 
     def _wake(self) -> None:
         background = self._background

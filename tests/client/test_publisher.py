@@ -1,6 +1,8 @@
 import asyncio
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
@@ -189,3 +191,72 @@ async def test_a_subscriber_that_is_cancelled_leaves_no_task_behind(
     task.cancel()
     await asyncio.wait({task})
     assert asyncio.all_tasks() == before
+
+
+def test_a_token_function_that_fails_once_is_asked_again(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = monitor.token("publish")
+    answers = iter([RuntimeError("vault says s3cret"), 5, token])
+
+    def reveal() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]
+
+    with Publisher(monitor.url, reveal) as publisher:
+        publisher.checkpoint("a.json")
+        assert publisher.flush(20).acknowledged == 1
+    assert "failed with RuntimeError" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_what_is_reported_before_the_block_is_sent_in_it(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = Publisher(monitor.url, monitor.token("publish"))
+    publisher.checkpoint("early.json")
+    assert "within the publisher's `with` block" in caplog.text
+    with publisher:
+        pass
+    assert publisher.tally.acknowledged == 1
+
+
+def test_what_is_reported_after_the_end_is_dropped_and_told(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Publisher(monitor.url, monitor.token("publish")) as publisher:
+        pass
+    publisher.checkpoint("late.json")
+    publisher.checkpoint("later.json")
+    assert publisher.tally.dropped == 2
+    assert caplog.text.count("the publisher is closed") == 1
+
+
+def test_a_forked_child_neither_hangs_nor_sends_with_its_parents_connection(
+    monitor: RunningMonitor,
+) -> None:
+    program = """
+import logging, os, sys
+from monitor.client import Publisher
+with Publisher(sys.argv[1], sys.argv[2]) as publisher:
+    publisher.checkpoint("parent.json")
+    publisher.flush(10)
+    child = os.fork()
+    if child == 0:
+        publisher.checkpoint("child.json")
+        os._exit(7 if publisher.close().dropped == 1 else 8)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    publisher.checkpoint("parent again.json")
+print(publisher.tally.acknowledged)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, monitor.url, monitor.token("publish")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.split() == ["7", "2"]
+    assert "does not survive a fork" in done.stderr

@@ -1,9 +1,13 @@
 import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from monitor.client.outbox import Entry, Outbox
+from monitor.client.outbox import Entry, Outbox, Tally
 from monitor.client.reporting import Reporter
 
 
@@ -15,6 +19,10 @@ class Collected(Reporter):
 
     def _put(self, entry: Entry) -> None:
         self._outbox.put(entry)
+
+    @property
+    def tally(self) -> Tally:
+        return self._outbox.tally()
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -92,3 +100,58 @@ def test_an_undecodable_file_name_does_not_break_the_pipeline() -> None:
     reporter = Collected()
     reporter.checkpoint("caf\udce9.json")
     assert reporter.events[0]["path"] == "caf?.json"
+
+
+class Untellable:
+    """An object whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("given", "reported"),
+    [(np.float32(45.5), 45.5), (np.int64(4), 4), (Decimal("4.5"), 4.5), ("45", 45)],
+)
+def test_progress_may_be_whatever_is_a_number(given: Any, reported: float) -> None:
+    reporter = Collected()
+    reporter.publish("phase_progress", phase="lint", progress=given)
+    assert reporter.events[0]["progress"] == reported
+
+
+@pytest.mark.parametrize(
+    ("given", "reported"), [(Path("a/b"), "a/b"), (ValueError("x"), "x"), (5, "5")]
+)
+def test_a_message_may_be_any_object(given: object, reported: str) -> None:
+    reporter = Collected()
+    with reporter.phase("lint") as phase:
+        phase.progress(1, given)
+    assert reporter.events[1]["message"] == reported
+
+
+def test_a_path_may_be_bytes() -> None:
+    reporter = Collected()
+    reporter.checkpoint(b"site/a.json")
+    assert reporter.events[0]["path"] == "site/a.json"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda reporter: reporter.phase("lint").progress("half"),
+        lambda reporter: reporter.phase("lint").progress([]),
+        lambda reporter: reporter.phase("lint").progress(1, Untellable()),
+        lambda reporter: reporter.checkpoint(5),
+        lambda reporter: reporter.publish("phase_failed", error=Untellable()),
+    ],
+)
+def test_what_cannot_be_put_into_words_is_dropped_and_told_once(
+    spoil: Callable[[Collected], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter = Collected()
+    spoil(reporter)
+    spoil(reporter)
+    assert reporter.events == []
+    assert reporter.tally.dropped == 2
+    (record,) = caplog.records
+    assert "cannot be reported" in record.getMessage()
