@@ -46,8 +46,8 @@ calibrate: setup ## hold the load harness against a server whose every delay and
 screenshots: setup ## take the dashboard's pictures in docs/pictures
 	@$(BIN)/python -m scripts.screenshots $(ARGS)
 
-soak: setup ## load the monitor for half an hour and look for growth
-	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py $(ARGS)
+soak: setup ## load the monitor, then the dashboard, for half an hour each and look for growth
+	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py tests/dashboard/test_soak.py $(ARGS)
 
 trace: setup ## record loadtests/traces/pipeline.jsonl from the real pipeline
 	@$(BIN)/python -m scripts.record_trace $(ARGS)

@@ -21,7 +21,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = Path("docs/pictures")
 
 #: Nothing but the page's own requests leaves the browser.
-_ARGUMENTS = (
+ARGUMENTS = (
     "--no-sandbox",  # containers have no user namespaces; only our own page is opened
     "--disable-background-networking",
     "--disable-component-update",
@@ -72,7 +72,7 @@ def chromium() -> Iterator["Browser"]:
         raise UsageError("playwright: not installed; `make setup` installs it") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=list(_ARGUMENTS)
+            executable_path=CHROMIUM, headless=True, args=list(ARGUMENTS)
         )
         try:
             yield browser

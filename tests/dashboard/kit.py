@@ -184,6 +184,12 @@ def failed(phase: str, error: str, **fields: object) -> dict[str, object]:
     return {**kind, "error": error, **fields}
 
 
+def many(count: int, **fields: object) -> list[dict[str, object]]:
+    """Return progress reports of one run with eight phases."""
+    phases = [f"phase {number}" for number in range(8)]
+    return [progress(phases[n % 8], n % 101, run="r", **fields) for n in range(count)]
+
+
 class Source:
     """A publisher: one connection, as many publications as wanted."""
 
