@@ -1,0 +1,58 @@
+"""Progress of an audit on stderr: a bar where a terminal is there, else a line a check."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.contract.findings import Finding
+    from securitytests.gate.mutation import Trial
+
+
+class Progress:
+    """Told of each check or mutant when it is done. Without a bar it prints one line each."""
+
+    def __init__(self, update: Callable[[str, int], None] | None = None) -> None:
+        self._update = update
+
+    def finding(self, finding: "Finding", done: int, total: int) -> None:
+        """Show that a check is done."""
+        self._show(f"{finding.id} {finding.verdict}", finding.seconds, done, total)
+
+    def trial(self, trial: "Trial", done: int, total: int) -> None:
+        """Show that a mutant is done."""
+        word = "defect" if trial.defect else "detected" if trial.detected else "MISSED"
+        self._show(f"{trial.mutant} {word}", trial.seconds, done, total)
+
+    def _show(self, text: str, seconds: float, done: int, total: int) -> None:
+        if self._update is not None:
+            self._update(text, done)
+        else:
+            print(f"[{done}/{total}] {text} ({seconds:.1f} s)", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def display(total: int) -> Iterator[Progress]:
+    """Show the progress of `total` checks or mutants while the block runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Progress()
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting the target", total=total)
+
+        def update(text: str, done: int) -> None:
+            bar.update(task, completed=done, description=text)
+
+        yield Progress(update)

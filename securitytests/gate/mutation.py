@@ -1,0 +1,151 @@
+"""Runs the gate against each seeded flaw: does every check bite, and only where it should?"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from monitor.contract.target import Target
+from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verdict
+from securitytests.check import Check
+from securitytests.gate.plan import Plan
+from securitytests.gate.run import Gate
+from securitytests.mutants.registry import Mutant
+
+#: Mutants tried at a time: each is a server and four checks that mostly wait.
+SIDE_BY_SIDE = 3
+
+#: Checks that must conclude as without the flaw.
+CONTROLS = 3
+
+TellMutant = Callable[["Trial", int, int], None]
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One mutant tried: what each check concluded.
+
+    `detected` tells whether every check of `caught_by` failed; `strays` are checks that failed
+    though they are neither named nor allowed to. `defect` says why it could not be tried.
+    """
+
+    mutant: str
+    flaw: str
+    claim: str | None
+    caught_by: tuple[str, ...]
+    may: tuple[str, ...]
+    verdicts: dict[str, Verdict]
+    detected: bool
+    strays: tuple[str, ...]
+    defect: str
+    seconds: float
+
+
+def mutated(target: Target, name: str) -> Target:
+    """Return the target with the mutant in place of the monitor.
+
+    Raises:
+        UsageError: the profile does not start the reference monitor.
+    """
+    start = target.start
+    if start is None or "serve" not in start.command:
+        raise UsageError(
+            "audit --mutants: needs the profile of the reference monitor, whose `start.command`"
+            " has `serve` in it; leave out --target"
+        )
+    arguments = start.command[start.command.index("serve") + 1 :]
+    command = ("{python}", "-m", "securitytests.mutants", name, "--", *arguments)
+    return msgspec.structs.replace(target, start=msgspec.structs.replace(start, command=command))
+
+
+def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tuple[Check, ...]:
+    """Return the checks to try on a mutant: those that must catch it, and controls.
+
+    Controls are cheap checks that are neither named nor allowed to fail, taken in turn so that
+    all mutants together use many. `full` takes every check.
+
+    Raises:
+        UsageError: the mutant names a check that there is not.
+    """
+    known = {check.id: check for check in checks}
+    for name in mutant.caught_by:
+        if name not in known:
+            raise UsageError(f"mutant {mutant.name}: `caught_by` names {name}, which is no check")
+    if full:
+        return tuple(checks)
+    others = [
+        check
+        for check in sorted(checks, key=lambda one: (one.cost_s, one.order))
+        if check.id not in mutant.caught_by
+        and check.server == "shared"
+        and not check.alone
+        and not any(fnmatchcase(check.id, pattern) for pattern in mutant.may)
+    ]
+    cheap = others[: 3 * CONTROLS]
+    at = sum(mutant.name.encode()) % max(1, len(cheap))
+    controls = (cheap[at:] + cheap[:at])[:CONTROLS]
+    return (*(known[name] for name in mutant.caught_by), *controls)
+
+
+def judge_trial(mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float) -> Trial:
+    """Judge from the verdicts: detected only if every named check says FAIL."""
+    strays = tuple(
+        name
+        for name, verdict in verdicts.items()
+        if verdict not in {Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.WAIVED}
+        and name not in mutant.caught_by
+        and not any(fnmatchcase(name, pattern) for pattern in mutant.may)
+    )
+    return Trial(
+        mutant=mutant.name,
+        flaw=mutant.flaw,
+        claim=None if mutant.claim is None else mutant.claim.value,
+        caught_by=mutant.caught_by,
+        may=mutant.may,
+        verdicts=dict(verdicts),
+        detected=all(verdicts.get(name) is Verdict.FAIL for name in mutant.caught_by),
+        strays=strays,
+        defect="",
+        seconds=round(seconds, 2),
+    )
+
+
+async def try_mutants(
+    plan: Plan, mutants: Sequence[Mutant], tell: TellMutant, *, full: bool = False
+) -> tuple[Trial, ...]:
+    """Try every mutant; return the trials in the order of the mutants."""
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
+    done: dict[str, Trial] = {}
+
+    async def one(mutant: Mutant) -> None:
+        async with places:
+            trial = await _try(plan, mutant, full=full)
+        done[mutant.name] = trial
+        tell(trial, len(done), len(mutants))
+
+    for mutant in mutants:  # what is wrong with any of them is told before the first is tried
+        chosen_checks(mutant, plan.checks, full=full)
+    await asyncio.gather(*(one(mutant) for mutant in mutants))
+    return tuple(done[mutant.name] for mutant in mutants)
+
+
+async def _try(plan: Plan, mutant: Mutant, *, full: bool) -> Trial:
+    checks = chosen_checks(mutant, plan.checks, full=full)
+    target = mutated(plan.target, mutant.name)
+    mutated_plan = msgspec.structs.replace(plan, target=target, checks=checks, left_out=())
+    try:
+        outcome = await Gate(mutated_plan, lambda *_: None).run()
+    except NoVerdictError as error:
+        trial = judge_trial(mutant, {}, 0.0)
+        return msgspec.structs.replace(trial, detected=False, defect=str(error))
+    verdicts = {finding.id: finding.verdict for finding in outcome.findings}
+    return judge_trial(mutant, verdicts, outcome.seconds)
+
+
+def mutation_exit_code(trials: Sequence[Trial]) -> ExitCode:
+    """Return 0 if every flaw was detected without strays, 1 if not, 3 if one was not tried."""
+    if any(not trial.defect and (not trial.detected or trial.strays) for trial in trials):
+        return ExitCode.BROKEN
+    if not trials or any(trial.defect for trial in trials):
+        return ExitCode.NO_VERDICT
+    return ExitCode.HOLDS

@@ -1,0 +1,44 @@
+"""The audit as Markdown, for the summary of a CI job."""
+
+from monitor.contract.findings import Finding
+from monitor.contract.verdicts import Verdict
+from securitytests.outputs.report import AuditReport
+from securitytests.probe.transcript import render as render_transcript
+
+_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_RUN, Verdict.WAIVED)
+
+
+def render(report: AuditReport) -> bytes:
+    """Return the summary, what needs attention with its conversation, then the whole table."""
+    conditions = f"{report.durations.capitalize()}, {report.seconds:.0f} s, {report.started_at}"
+    parts = [
+        f"## Security audit of {_text(report.target)}",
+        f"{report.summary}. {conditions}.",
+    ]
+    for verdict in _FIRST:
+        parts += [_detail(report, one) for one in report.findings if one.verdict is verdict]
+    rows = ["| check | verdict | severity | title | seconds |", "|---|---|---|---|---:|"]
+    rows += [
+        f"| {one.id} | {one.verdict} | {one.severity} | {_text(one.title)} | {one.seconds:.1f} |"
+        for one in report.findings
+    ]
+    parts.append("\n".join(rows))
+    return ("\n\n".join(parts) + "\n").encode()
+
+
+def _detail(report: AuditReport, finding: Finding) -> str:
+    lines = [f"### {finding.verdict} {finding.id}: {_text(finding.title)}", _text(finding.reason)]
+    if finding.waiver:
+        lines.append(f"Waived by {_text(finding.waiver)}.")
+    lines.append(f"Mend: {_text(finding.remediation)} Repeat: `{finding.repeat}`")
+    conversation = render_transcript(report.transcript_of(finding.id))
+    if conversation:
+        indented = "\n".join(f"    {line}" for line in conversation.splitlines())
+        lines.append(indented)
+    return "\n\n".join(lines)
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown or HTML would take for markup; one line."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.replace("`", "\\`").replace("*", "\\*").split())

@@ -1,0 +1,55 @@
+"""The audit, the catalogue and the mutants as plain text for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from monitor.contract.verdicts import Verdict
+from securitytests.check import Check, Claim
+from securitytests.gate.mutation import Trial
+from securitytests.outputs.report import AuditReport
+from securitytests.probe.transcript import render as render_transcript
+
+
+def findings(report: AuditReport) -> str:
+    """Return one line a check, then what needs attention, then the summary."""
+    lines = [
+        f"{one.id:5} {one.verdict:15} {one.severity:9} {one.seconds:6.1f} s  {one.title}"
+        for one in report.findings
+    ]
+    for one in report.findings:
+        if one.verdict in {Verdict.PASS, Verdict.NOT_APPLICABLE}:
+            continue
+        lines += ["", f"{one.id} {one.verdict}: {one.reason}"]
+        if one.waiver:
+            lines.append(f"  waived by {one.waiver}")
+        conversation = render_transcript(report.transcript_of(one.id), most=8)
+        lines += [f"  {line}" for line in conversation.splitlines()]
+        lines += [f"  mend:   {one.remediation}", f"  repeat: {one.repeat}"]
+    return "\n".join([*lines, "", f"{report.summary}, {report.durations}, {report.seconds:.0f} s"])
+
+
+def catalogue(checks: Iterable[Check]) -> str:
+    """Return one line a check: id, severity, cost, claim, title, references."""
+    return "\n".join(
+        f"{one.id:5} {one.severity:9} {one.cost_s:5.1f} s  {one.claim or 'baseline':28} {one.title}"
+        f" ({', '.join(one.references)})"
+        for one in checks
+    )
+
+
+def trials(tried: Sequence[Trial]) -> str:
+    """Return one line a mutant, then detected/seeded for each claim."""
+    lines = []
+    for one in tried:
+        word = "defect" if one.defect else "detected" if one.detected else "MISSED"
+        strays = f"; also failed: {', '.join(one.strays)}" if one.strays else ""
+        lines.append(f"{word:9} {one.mutant:36} {', '.join(one.caught_by)}{strays}")
+        if one.defect:
+            lines.append(f"          {one.defect}")
+    lines.append("")
+    for claim in (*Claim, None):
+        carried = [one for one in tried if one.claim == (claim and claim.value)]
+        if carried:
+            detected = sum(one.detected for one in carried)
+            lines.append(f"{detected}/{len(carried)}  {claim.sentence if claim else 'baseline'}")
+    detected = sum(one.detected for one in tried)
+    return "\n".join([*lines, f"{detected}/{len(tried)}  detected/seeded"])
