@@ -5,6 +5,7 @@ and made printable before it is stored anywhere.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, cast
 
@@ -28,6 +29,8 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Text = Annotated[str, msgspec.Meta(max_length=4_096)]
 _Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
 _Percent = Annotated[int, msgspec.Meta(ge=0, le=100)] | Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+Redact = Callable[[str], tuple[str, int]]
 
 _NO_OFFSET = timedelta(0)
 _QUOTED_VALUE = re.compile(r" '.*'", re.DOTALL)
@@ -106,11 +109,12 @@ class _Stored(Event, frozen=True, forbid_unknown_fields=False, omit_defaults=Tru
 _stored = msgspec.json.Decoder(_Stored)
 
 
-def accept(event: Event) -> tuple[Event, int]:
+def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
     """Validate one decoded event and return it clean and complete, with the redactions made.
 
-    Status and progress are filled in where the type fixes them; free text is redacted and
-    control characters are made visible in every text field.
+    Status and progress are filled in where the type fixes them; free text is redacted, by
+    `redact` of the publisher's `Redactor` if there is one, and control characters are made
+    visible in every text field.
 
     Raises:
         InvalidEventError: a field is missing, does not belong, or contradicts the type.

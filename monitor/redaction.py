@@ -2,9 +2,9 @@
 
 Pure. `redact` replaces, `neutralise` makes control characters visible; a publisher's free text
 passes both before it is stored. This guards against accidents, such as an exception text that
-quotes a connection string; it cannot find a secret that looks like a word, or one spread over
-several events. Every pattern takes linear time: a repetition is possessive or bounded, and one
-that could start anywhere in its own run is held to the run's start by a look-behind.
+quotes a connection string; it cannot find a secret that looks like a word. Every pattern takes
+linear time: a repetition is possessive or bounded, and one that could start anywhere in its own
+run is held to the run's start by a look-behind.
 """
 
 import binascii
@@ -20,28 +20,66 @@ class Rule(NamedTuple):
     """One kind of sensitive text.
 
     `marks` are lower-case texts, one of which is in every match; looking for them is so much
-    cheaper than the pattern that clean text never meets one.
+    cheaper than the pattern that clean text never meets one. `signs` are characters of which one
+    is in every match, too: cheaper still. `long_run` says that every match has a run that
+    `_LONG_RUN` finds.
     """
 
     kind: str
     marks: tuple[str, ...]
     pattern: re.Pattern[str]
     replacement: str | Replacement
+    signs: str = ""
+    long_run: bool = False
 
 
 def redact(text: str) -> tuple[str, int]:
     """Return `text` with each sensitive part replaced by `[redacted:KIND]`, and how many were.
 
-    Also finds parts that are percent-encoded (up to three times), written with JSON escapes or
-    in base64; a stretch that hides one is shown decoded, or for base64 replaced whole.
+    Also finds parts that are percent-encoded (up to three times), written with JSON or hex
+    escapes, in base64 (up to twice) or as hex digits; a stretch that hides one is shown decoded,
+    or for base64 and hex replaced whole.
     """
-    if not _may_be_sensitive(text.lower()) and _LONG_RUN.search(text) is None:
+    if not _may_be_sensitive(text):
         return text, 0
     text, plain = _redact_plain(text)
     text, escaped = _redact_escaped(text) if "\\" in text else (text, 0)
     text, quoted = _redact_percent(text) if "%" in text else (text, 0)
-    text, encoded = _redact_base64(text)
+    text, encoded = _redact_runs(text, _NESTED_ENCODINGS)
     return text, plain + escaped + quoted + encoded
+
+
+class Redactor:
+    """Redacts the texts of one publisher in turn, secrets split between two of them included.
+
+    The first half of such a secret may be out by the time the second half shows what it was; the
+    second half is what gives way then, as `[redacted:split]`. A text that follows one that ended
+    in a secret loses its first word, for that word may be more of it.
+    """
+
+    __slots__ = ("_tail",)
+
+    def __init__(self) -> None:
+        self._tail = ""  # the text before, as it came, and what little it followed
+
+    def redact(self, text: str) -> tuple[str, int]:
+        """Return `text` redacted, and how many parts were replaced; see `redact`."""
+        tail = self._tail
+        joined = tail + text
+        lone = len(text) > _SHORT_CHARACTERS or len(tail) > _TAIL_CHARACTERS
+        self._tail = text[-_TAIL_CHARACTERS:] if lone else joined
+        if not _may_be_sensitive(joined):
+            return text, 0
+        both, found = redact(joined)
+        if not found:
+            return text, 0
+        alone, count = redact(text)
+        if both == redact(tail)[0] + alone:
+            return alone, count
+        kept = _common_end(both, alone)
+        if len(kept) == len(alone):  # it shows what the text before was: its first word goes
+            kept = _FIRST_WORD.sub("", alone, count=1)
+        return "[redacted:split]" + kept, count + 1
 
 
 def neutralise(text: str) -> str:
@@ -91,6 +129,7 @@ _RULES = (
             re.DOTALL,
         ),
         "[redacted:private-key]",
+        signs="-",
     ),
     Rule(
         "jwt",
@@ -102,24 +141,32 @@ _RULES = (
         "api-key",
         (
             *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-            *("xox", "xapp-", "aiza", "ya29.", "sk-", "k_live_", "k_test_", "npm_", "pypi-", "hf_"),
+            *("aiza", "ya29.", "sk-", "k_live_", "k_test_", "npm_", "pypi-", "hf_"),
         ),
         re.compile(
             r"(?:AKIA|ASIA)[A-Z0-9]{16,}+"  # Amazon
             r"|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_[A-Za-z0-9_]{20,}+|glpat-[A-Za-z0-9_-]{16,}+"
-            r"|xox[a-z]-[A-Za-z0-9-]{10,}+|xapp-[A-Za-z0-9-]{10,}+"  # Slack
             r"|AIza[A-Za-z0-9_-]{30,}+|ya29\.[A-Za-z0-9_-]{20,}+"  # Google
             r"|(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{16,}+"  # OpenAI and kin
             r"|[spr]k_(?:live|test)_[A-Za-z0-9]{10,}+"  # Stripe
             r"|(?:npm|hf)_[A-Za-z0-9]{30,}+|pypi-[A-Za-z0-9_-]{32,}+"
         ),
         "[redacted:api-key]",
+        long_run=True,
+    ),
+    Rule(
+        "api-key",
+        ("xox", "xapp-"),
+        re.compile(r"xox[a-z]-[A-Za-z0-9-]{10,}+|xapp-[A-Za-z0-9-]{10,}+"),  # Slack
+        "[redacted:api-key]",
+        signs="-",
     ),
     Rule(
         "url-credential",
         ("://",),
         re.compile(r"""://(?!\[redacted:)(?:[^\s/@"'<>]*+@)++"""),
         "://[redacted:url-credential]@",
+        signs=":",
     ),
     Rule(
         "credential",
@@ -130,6 +177,7 @@ _RULES = (
             re.IGNORECASE,
         ),
         r"\g<name>[redacted:credential]",
+        signs=":=",
     ),
     Rule(
         "credential",
@@ -155,6 +203,7 @@ _RULES = (
             re.IGNORECASE,
         ),
         r"\g<name>[redacted:credential]",
+        signs=":=",
     ),
     Rule(
         "email",
@@ -171,32 +220,42 @@ _RULES = (
             r"""|[A-Za-z]:\\{1,2}Users\\{1,2}[^\\/:"<>|\s]++(?:[ ][^\\/:"<>|\s]++(?=\\))?"""
         ),
         "[redacted:home]",
+        signs="/\\",
     ),
 )
 
-# What the prefilter looks for beside the rules' marks: marks of encodings, which the rules see only
-# once they are undone, and texts that each stand in for several rules' longer marks.
-_BROAD_MARKS = ("%", "\\", "_", "pass")
+# Runs that may be a key, base64 or hex. Each match of a `long_run` rule has one.
+_LONG_RUN = re.compile(r"[A-Za-z0-9+/_-]{16}")
+
+# Marks of encodings that rules see through only once they are undone; `_LONG_RUN` finds the others.
+_ENCODING_MARKS = ("%", "\\")
 
 
-def _compile_test(marks: Iterable[str]) -> Callable[[str], bool]:
-    """Return a test for any of the marks: one expression, a third of the time of a loop.
+def _compile_test(rules: Iterable[Rule], marks: Iterable[str] = ()) -> Callable[[str], bool]:
+    """Return a test of lower-case text for any of the rules' or the further marks.
 
-    A mark that contains another one need not be looked for.
+    One expression takes a third of the time of a loop.
     """
-    distinct = [*dict.fromkeys(marks)]
-    needed = [
-        mark for mark in distinct if not any(part in mark for part in distinct if part != mark)
-    ]
-    tests = " or ".join(f"{mark!r} in text" for mark in needed)
-    test: Callable[[str], bool] = eval(f"lambda text: {tests}")  # noqa: S307 - our own marks
-    return test
+    by_signs: dict[str, list[str]] = {"": [*marks]}
+    for rule in rules:
+        by_signs.setdefault(rule.signs, []).extend(rule.marks)
+    tests = []
+    for signs, wanted in by_signs.items():
+        if wanted:
+            test = " or ".join(f"{mark!r} in text" for mark in dict.fromkeys(wanted))
+            signed = " or ".join(f"{sign!r} in text" for sign in signs)
+            tests.append(f"(({signed}) and ({test}))" if signs else test)
+    compiled: Callable[[str], bool] = eval(f"lambda text: {' or '.join(tests)}")  # noqa: S307 - ours
+    return compiled
 
 
-_may_be_sensitive = _compile_test(
-    [*_BROAD_MARKS, *(mark for rule in _RULES for mark in rule.marks)]
-)
-_TESTED_RULES = tuple((_compile_test(rule.marks), rule) for rule in _RULES)
+_has_mark = _compile_test([rule for rule in _RULES if not rule.long_run], _ENCODING_MARKS)
+_TESTED_RULES = tuple((_compile_test([rule]), rule) for rule in _RULES)
+
+
+def _may_be_sensitive(text: str) -> bool:
+    """Tell whether anything may have to be redacted; clean text is let go after this."""
+    return _has_mark(text.lower()) or _LONG_RUN.search(text) is not None
 
 
 def _redact_plain(text: str) -> tuple[str, int]:
@@ -213,9 +272,19 @@ def _redact_plain(text: str) -> tuple[str, int]:
 
 # --- encodings ---
 
-_ESCAPE = re.compile(r"""\\{1,4}(?:u([0-9A-Fa-f]{4})|([/"]))""")
+#: Encodings within encodings that are undone.
+_NESTED_ENCODINGS = 2
+
+#: A text up to this length is looked at again together with what came before it, since a secret
+#: may be split more than once.
+_SHORT_CHARACTERS = 12
+
+#: Most of what came that is looked at again with the next text.
+_TAIL_CHARACTERS = 512
+
+_ESCAPE = re.compile(r"""\\{1,4}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([/"]))""")
 _WORD = re.compile(r"\S++")
-_LONG_RUN = re.compile(r"[A-Za-z0-9+/_-]{16}")
+_FIRST_WORD = re.compile(r"\A\s*+\S*+")
 # Four characters that stand for three bytes of ASCII text: no control character but tab and line
 # end in the first, and no high bit in any. Ordinary words, paths and digests hardly ever hold four
 # such groups in a row, whatever the alignment, so a match begins where the base64 does.
@@ -223,14 +292,24 @@ _BASE64_TEXT = re.compile(
     r"(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]){4,}+"
     r"[A-Za-z0-9+/_-]{0,3}+={0,2}+"
 )
+# Pairs of digits that stand for printable ASCII. Of a random digest so many in a row are rare.
+_HEX_TEXT = re.compile(r"(?:[2-7][0-9A-Fa-f]){8,}+")
 _TO_STANDARD = str.maketrans("-_", "+/")
 
 
 def _redact_escaped(text: str) -> tuple[str, int]:
-    """Redact what JSON string escapes (RFC 8259 section 7) hide; without a find, change nothing."""
-    decoded = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+    """Redact what JSON string escapes (RFC 8259 section 7) or hex escapes hide.
+
+    Without a find, change nothing.
+    """
+    decoded = _ESCAPE.sub(_unescaped, text)
     redacted, count = _redact_plain(decoded)
     return (redacted, count) if count else (text, 0)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    digits = match[1] or match[2]
+    return chr(int(digits, 16)) if digits else match[3]
 
 
 def _redact_percent(text: str) -> tuple[str, int]:
@@ -251,17 +330,28 @@ def _redact_percent(text: str) -> tuple[str, int]:
     return _WORD.sub(word, text), total
 
 
-def _redact_base64(text: str) -> tuple[str, int]:
-    """Replace stretches of base64 (RFC 4648 sections 4 and 5) whose text is sensitive."""
+def _redact_runs(text: str, depth: int) -> tuple[str, int]:
+    """Replace stretches of base64 (RFC 4648 sections 4 and 5) and hex whose text is sensitive.
+
+    `depth` encodings, one within the other, are undone.
+    """
     total = 0
 
-    def stretch(match: re.Match[str]) -> str:
+    def replaced(run: str, decoded: str, kind: str) -> str:
         nonlocal total
-        _, count = _redact_plain(_decode_base64(match[0]).decode("latin-1"))
+        inner, count = _redact_plain(decoded)
+        if not count and depth > 1:
+            count = _redact_runs(inner, depth - 1)[1]
         total += count
-        return "[redacted:base64]" if count else match[0]
+        return f"[redacted:{kind}]" if count else run
 
-    return _BASE64_TEXT.sub(stretch, text), total
+    def base64(match: re.Match[str]) -> str:
+        return replaced(match[0], _decode_base64(match[0]).decode("latin-1"), "base64")
+
+    def hexadecimal(match: re.Match[str]) -> str:
+        return replaced(match[0], bytes.fromhex(match[0]).decode("latin-1"), "hex")
+
+    return _HEX_TEXT.sub(hexadecimal, _BASE64_TEXT.sub(base64, text)), total
 
 
 def _decode_base64(run: str) -> bytes:
@@ -277,6 +367,15 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+
+def _common_end(one: str, other: str) -> str:
+    """Return the longest text both end in."""
+    length = 0
+    for length, (ours, theirs) in enumerate(zip(reversed(one), reversed(other), strict=False)):
+        if ours != theirs:
+            return other[len(other) - length :]
+    return min(one, other, key=len)
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from monitor import wire
 from monitor.eventlog import Filter
 from monitor.events import Event, InvalidEventError, accept
+from monitor.redaction import Redactor
 from monitor.settings import Settings
 from monitor.tokens import Grant, Scope, TokenError
 from monitor.wire import CloseCode, ErrorCode, Reference
@@ -106,6 +107,7 @@ class Session:
         "_opened",
         "_ping_answered",
         "_ping_sent",
+        "_redactor",
         "_refused",
         "_rules",
         "_stream",
@@ -129,6 +131,7 @@ class Session:
         self._ping_sent = now
         self._ping_answered = True
         self._refused = 0
+        self._redactor: Redactor | None = None  # few clients publish
 
     def open(self, grant: Grant | None, now: float) -> list[Effect]:
         """Begin, with the grant of the handshake's token if it carried one."""
@@ -244,11 +247,14 @@ class Session:
 
     def _publish(self, message: wire.Publish, now: float) -> list[Effect]:
         assert self.grant is not None  # noqa: S101 - callers checked
+        if self._redactor is None:
+            self._redactor = Redactor()
+        redact = self._redactor.redact
         accepted: list[Event] = []
         redactions = 0
         for index, event in enumerate(message.events):
             try:
-                clean, found = accept(event)
+                clean, found = accept(event, redact)
             except InvalidEventError as error:
                 refusal = wire.error(
                     ErrorCode.INVALID_EVENT, str(error), ref=message.ref, index=index

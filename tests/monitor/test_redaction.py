@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.keys import Key, KeyTable
-from monitor.redaction import neutralise, redact
+from monitor.redaction import Redactor, neutralise, redact
 from monitor.tokens import Scope, issue
 
 KEYS = KeyTable(MappingProxyType({"k": Key("k", bytes(range(32)))}), "k")
@@ -119,6 +119,11 @@ ENCODINGS: list[Callable[[str], str]] = [
     json_escaped,
     lambda text: json.dumps(json_escaped(text)),
     lambda text: text.replace("/", "\\/"),
+    lambda text: text.encode().hex(),
+    lambda text: f"x{text.encode().hex().upper()}f",
+    lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    lambda text: base64.b64encode(text.encode().hex().encode()).decode(),
     lambda text: base64.b64encode(text.encode()).decode(),
     lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     lambda text: base64.b64encode(f"the log says: {text}, and so on".encode()).decode(),
@@ -137,8 +142,12 @@ def test_encodings_hide_nothing(secret: str, encode: Callable[[str], str]) -> No
     assert text.endswith(" there")
 
 
-def test_our_own_token_is_found_in_base64_and_percent_encoding_too() -> None:
-    for encoded in (base64.b64encode(OWN_TOKEN.encode()).decode(), OWN_TOKEN.replace(".", "%2E")):
+def test_our_own_token_is_found_in_encodings_too() -> None:
+    for encoded in (
+        base64.b64encode(OWN_TOKEN.encode()).decode(),
+        OWN_TOKEN.encode().hex(),
+        OWN_TOKEN.replace(".", "%2E"),
+    ):
         text, count = redact(encoded)
         assert count
         assert encoded not in text
@@ -162,6 +171,45 @@ def test_any_text_is_taken_and_only_marks_are_added(text: str) -> None:
     assert count == 0 or "[redacted:" in redacted
     if count == 0:
         assert redacted == text
+
+
+WHOLE = [*SECRETS, OWN_TOKEN, "ghp_" + "a1B2" * 9, *(encode(SECRETS[1]) for encode in ENCODINGS)]
+
+
+@pytest.mark.parametrize("secret", WHOLE)
+def test_a_secret_split_between_two_texts_never_comes_out_whole(secret: str) -> None:
+    for cut in range(1, len(secret)):
+        redactor = Redactor()
+        first, _ = redactor.redact(f"it was {secret[:cut]}")
+        second, _ = redactor.redact(f"{secret[cut:]} in the end")
+        shown = first.removeprefix("it was ") + second.removesuffix(" in the end")
+        assert secret not in shown
+        assert "[redacted:" in shown
+        assert second.endswith(" in the end")
+
+
+def test_a_secret_in_three_pieces_is_held_back_at_the_last() -> None:
+    redactor = Redactor()
+    pieces = ["id AKIA", "IOSFODNN7", "EXAMPLE!"]
+    assert [redactor.redact(piece) for piece in pieces] == [
+        ("id AKIA", 0),
+        ("IOSFODNN7", 0),
+        ("[redacted:split]!", 1),
+    ]
+
+
+def test_texts_of_which_none_ends_in_a_secret_do_not_mix() -> None:
+    redactor = Redactor()
+    for text in [*CLEAN, *CLEAN, f"{OWN_TOKEN} was sent", "wrote section 12", "wrote section 13"]:
+        assert redactor.redact(text) == redact(text)
+
+
+@given(st.lists(st.text(max_size=20), max_size=60))
+def test_what_is_remembered_of_a_publisher_is_bounded(texts: list[str]) -> None:
+    redactor = Redactor()
+    for text in texts * 40:
+        redactor.redact(text)
+    assert len(redactor._tail) < 600
 
 
 HOSTILE = [
