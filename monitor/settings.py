@@ -16,7 +16,8 @@ import msgspec
 from monitor.contract.documents import convert, read_toml
 from monitor.contract.verdicts import UsageError
 
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+#: Up to ten years: clocks and timers hold it, and what is not finite they do not.
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=10 * 365 * 86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 

@@ -110,6 +110,19 @@ _claims = msgspec.json.Decoder(_Claims)
 _jws = jwt.PyJWS()
 
 
+def check_subject(subject: str) -> None:
+    """See that a token could be issued to this name.
+
+    Raises:
+        UsageError: it has other characters than a name may have.
+    """
+    if not re.match(_SUBJECT, subject):
+        raise UsageError(
+            f"subject {subject!r}: expected 1 to 64 letters, digits and ._@:+- (a letter or digit"
+            " first); choose another name"
+        )
+
+
 def issue(
     keys: KeyTable,
     subject: str,
@@ -128,11 +141,7 @@ def issue(
         UsageError: the subject has other characters than a name may have, there is no scope, or
             the lifetime is out of bounds.
     """
-    if not re.match(_SUBJECT, subject):
-        raise UsageError(
-            f"subject {subject!r}: expected 1 to 64 letters, digits and ._@:+- (a letter or digit"
-            " first); choose another name"
-        )
+    check_subject(subject)
     if not scopes:
         raise UsageError(f"token for {subject}: no scope; name at least one of {', '.join(Scope)}")
     if not 0 < ttl_s <= MAX_TTL_S:

@@ -72,9 +72,15 @@ def revoke(
                 )
         else:
             from monitor.keys import load_keys
-            from monitor.tokens import verify
+            from monitor.tokens import TokenError, verify
 
-            grant = verify(load_keys(folder.keys), given, time.time())
+            try:
+                grant = verify(load_keys(folder.keys), given, time.time())
+            except TokenError:
+                raise UsageError(
+                    f"token: expired, or not valid for the monitor of state folder {state}: it is"
+                    " refused already; `wsproof token list` shows those that are not"
+                ) from None
         registry.revoke(grant.token_id, grant.expires_at)
     _tell(f"token {grant.token_id} of {grant.subject} is revoked")
 
@@ -84,6 +90,9 @@ def disable(subject: _SubjectArgument, state: StateOption = DEFAULT_STATE) -> No
     """Refuse every token of a subject, now and later, until `enable`."""
     from monitor.registry import Registry
     from monitor.statefolder import open_state_folder
+    from monitor.tokens import check_subject
+
+    check_subject(subject)
 
     with Registry(open_state_folder(state, create=False).tokens) as registry:
         known = any(token.grant.subject == subject for token in registry.list(time.time()))
@@ -120,9 +129,12 @@ def list_tokens(
 
     with Registry(open_state_folder(state, create=False).tokens) as registry:
         found = registry.list(time.time())
+        disabled = registry.disabled()
     if as_json:
         print(msgspec.json.encode([_row(token) for token in found]).decode())
         return
+    if disabled:
+        _tell(f"disabled subjects: {', '.join(disabled)}")
     columns = ("id", "subject", "scope", "expires_at", "status")
     rows = [columns, *(tuple(_row(token)[column] for column in columns) for token in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]

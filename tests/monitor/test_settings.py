@@ -37,6 +37,8 @@ def test_lists_are_repeated_flags_or_comma_separated_in_the_environment():
     [
         (["--port", "70000"], {}, "", ["--port", "65535"]),
         (["--window-s", "soon"], {}, "", ["--window-s", "soon"]),
+        (["--handshake-timeout-s", "inf"], {}, "", ["--handshake-timeout-s", "inf"]),
+        (["--idle-timeout-s", "nan"], {}, "", ["--idle-timeout-s", "nan"]),
         ([], {"WSPROOF_STRIKES": "0"}, "", ["WSPROOF_STRIKES"]),
         ([], {}, "prot = 1", ["prot", "did you mean `port`", "monitor.toml"]),
         ([], {}, 'port = "many"', ["monitor.toml", "port"]),
