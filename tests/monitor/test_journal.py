@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -267,6 +268,7 @@ STEP = st.one_of(
     st.tuples(st.just("append"), st.integers(0, 6), st.sampled_from(["a", "b", "c", None])),
     st.tuples(st.just("prune"), st.integers(0, 40), st.none()),
     st.tuples(st.just("reopen"), st.just(0), st.none()),
+    st.tuples(st.just("crash"), st.just(0), st.none()),
     st.tuples(st.just("bad"), st.integers(1, 3), st.none()),
 )
 
@@ -296,6 +298,13 @@ def test_any_schedule_leaves_what_the_model_has(
             model = [kept for kept in model[-8:] if kept.at > now - 20]
         elif what == "reopen":
             journal.close()
+            journal = open_journal(path, max_events=8, max_age_s=20)
+        elif what == "crash":  # what a killed process leaves: the files as they are
+            left = tmp_path_factory.mktemp("left")
+            for file in path.parent.iterdir():
+                shutil.copy(file, left)
+            journal.close()
+            path = left / path.name
             journal = open_journal(path, max_events=8, max_age_s=20)
         elif model:
             with pytest.raises((ValueError, RepeatedIdError), match="journal"):
