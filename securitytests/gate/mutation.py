@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from monitor.contract.profile import TokenKind, TokenSource
 from monitor.contract.target import Target
 from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verdict
 from securitytests.check import Check
@@ -55,7 +56,17 @@ def mutated(target: Target, name: str) -> Target:
         )
     arguments = start.command[start.command.index("serve") + 1 :]
     command = ("{python}", "-m", "securitytests.mutants", name, "--", *arguments)
-    return msgspec.structs.replace(target, start=msgspec.structs.replace(start, command=command))
+    return msgspec.structs.replace(
+        target,
+        start=msgspec.structs.replace(start, command=command),
+        tokens=_not_signable(target),
+    )
+
+
+def _not_signable(target: Target) -> dict[TokenKind, TokenSource]:
+    """Leave out token commands where the key can sign the same in microseconds."""
+    signable = () if target.signing is None else target.signing.scopes
+    return {kind: source for kind, source in target.tokens.items() if kind not in signable}
 
 
 def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tuple[Check, ...]:
