@@ -84,19 +84,10 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     """Return every figure that can be had of a run, by name.
 
     Where several points were offered, each figure is given for each point, its name after the
-    point's; a latency without a point's name is the worst of them.
+    point's; a latency, or a figure of the scenario's own, without a point's name is the largest.
     """
     points = {label: _point_metrics(measured, found) for label, found in measured.points.items()}
-    metrics: dict[str, Metric] = {}
-    if len(points) == 1:
-        metrics |= next(iter(points.values()))
-    for label, found in points.items() if len(points) > 1 else ():
-        metrics |= {f"{label}_{name}": metric for name, metric in found.items()}
-        metrics |= {
-            name: Metric(metric.value, metric.unit, "largest of points", samples=metric.samples)
-            for name, metric in found.items()
-            if metric.unit == "us" and (name not in metrics or metrics[name].value < metric.value)
-        }
+    metrics = next(iter(points.values())) if len(points) == 1 else _of_points(measured, points)
     for name, (unit, count) in _TOTALS.items():
         counts = [float(count(result)) for result in measured.counted]
         if counts:
@@ -109,6 +100,22 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
                 metrics[f"null_{name}"] = Metric(value, "us", "one calibration")
     if measured.asked is not None:
         metrics |= measured.scenario.conclude(measured.asked, measured.results)
+    return metrics
+
+
+def _of_points(measured: Measured, points: Mapping[str, Mapping[str, Metric]]) -> dict[str, Metric]:
+    """Name the figures of several points by point; give the largest of latencies and their own."""
+    own = {name for result in measured.counted for name in measured.own(result)}
+    metrics: dict[str, Metric] = {}
+    for label, found in points.items():
+        metrics |= {f"{label}_{name}": metric for name, metric in found.items()}
+        for name, metric in found.items():
+            if metric.unit != "us" and name not in own:
+                continue
+            if name not in metrics or metrics[name].value < metric.value:
+                metrics[name] = Metric(
+                    metric.value, metric.unit, "largest of points", samples=metric.samples
+                )
     return metrics
 
 

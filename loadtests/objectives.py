@@ -78,6 +78,8 @@ def parse(text: str, scenario: str) -> Claim:
 def unit_of(metric: str) -> str:
     """Return the unit a metric's name says it is in; what counts things begins with their name."""
     words = metric.split("_")
+    if words[0] == "capacity":
+        words = words[1:]
     if words[-2:] in (["per", "s"], ["per", "h"]):
         return f"{'bytes' if 'bytes' in words else words[0]}/{words[-1]}"
     if words[-1] in {"us", "s", "bytes", "percent", "deaths"}:

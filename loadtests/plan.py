@@ -60,8 +60,10 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def sought(self) -> tuple[Claim, ...]:
         """What one repeat must keep: the objectives, or no loss and the latency claimed."""
-        if self.objectives:
-            return self.objectives
+        own = {parsing.parse(text, self.scenario.name()) for text in self.scenario.proves}
+        given = tuple(one for one in self.objectives if one not in own)
+        if given or not self.scenario.seeks:
+            return given or self.objectives
         latency = (f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items())
         texts = ("lost = 0", "thinned = 0", "refused = 0", *latency)
         return tuple(parsing.parse(text, self.scenario.name()) for text in texts)
@@ -151,7 +153,7 @@ def make_plan(
 ) -> Plan:
     """Return the scenario with what is given put in place of its defaults.
 
-    Objectives are the ones given, or else those of the target profile.
+    Objectives are the scenario's own with the ones given, or else those of the target profile.
 
     Raises:
         NotApplicableError: the target does not promise what the scenario needs.
@@ -159,7 +161,7 @@ def make_plan(
             over the target's own publishing quota.
     """
     scenario.check(target)
-    wanted = tuple(objectives) or target.objectives
+    wanted = dict.fromkeys((*scenario.proves, *(tuple(objectives) or target.objectives)))
     plan = Plan(
         scenario=scenario,
         target=target,

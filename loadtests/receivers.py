@@ -245,7 +245,7 @@ class Receivers:
                 continue
             if mask & select.EPOLLOUT:
                 self._write(subscriber)
-            if mask & ~select.EPOLLOUT:
+            if mask & ~select.EPOLLOUT and descriptor in self._by_descriptor:
                 self._receive(subscriber, descriptor)
         return bool(ready)
 
@@ -370,6 +370,8 @@ class Receivers:
         except OSError as error:
             self._lost(subscriber, error.strerror or str(error))
             return
+        if subscriber.socket.fileno() not in self._by_descriptor:
+            return  # its end was read and waits to be counted
         wanted = (0 if subscriber.stalled else select.EPOLLIN) | (
             select.EPOLLOUT if outgoing else 0
         )

@@ -82,6 +82,8 @@ class Scenario:
     trace: ClassVar[Path] = TRACES / "pipeline.jsonl"
     #: Keys of the target profile without which there is nothing to measure.
     needs: ClassVar[tuple[str, ...]] = ()
+    #: What it proves, as objectives of its own; those of flags or profile come on top.
+    proves: ClassVar[tuple[str, ...]] = ()
     #: It looks for the load at which the claims, on whatever scenario, cease to hold.
     seeks: ClassVar[bool] = False
 

@@ -28,6 +28,11 @@ class AuthStorm(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 8.0
     repeats: ClassVar[int] = 3
+    proves: ClassVar[tuple[str, ...]] = (
+        "knocks_altered_admitted = 0",
+        "knocks_valid_refused = 0",
+        "lost = 0",
+    )
     needs: ClassVar[tuple[str, ...]] = ("authentication.methods", "tokens.subscribe")
 
     @classmethod

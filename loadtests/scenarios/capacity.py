@@ -29,6 +29,7 @@ class Capacity(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 3.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = ("capacity_clients >= 1", "capacity_events_per_s >= 1")
     seeks: ClassVar[bool] = True
 
     @classmethod

@@ -26,6 +26,7 @@ class ConnectStorm(Scenario):
     warmup_s: ClassVar[float] = 0.5
     window_s: ClassVar[float] = 5.0
     repeats: ClassVar[int] = 3
+    proves: ClassVar[tuple[str, ...]] = ("connections_refused = 0", "lost = 0")
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

@@ -23,6 +23,7 @@ class Fanout(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 3.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = ("lost = 0",)
 
     @classmethod
     def steps(cls, asked: Asked) -> Steps:

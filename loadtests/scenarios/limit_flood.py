@@ -33,6 +33,11 @@ class LimitFlood(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 95.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = (
+        "requests_excess = 0",
+        "connections_excess = 0",
+        "lost = 0",
+    )
     needs: ClassVar[tuple[str, ...]] = (
         "promises.requests_per_window",
         "promises.connections_per_address",

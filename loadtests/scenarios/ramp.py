@@ -23,6 +23,7 @@ class Ramp(Scenario):
     rate: ClassVar[float] = 1000.0
     window_s: ClassVar[float] = 20.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = ("refused = 0", "lost = 0")
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

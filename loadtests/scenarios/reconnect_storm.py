@@ -31,6 +31,11 @@ class ReconnectStorm(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 12.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = (
+        "clients_not_back = 0",
+        "clients_not_level = 0",
+        "lost = 0",
+    )
     needs: ClassVar[tuple[str, ...]] = ("start", "publish.acknowledged")
 
     @classmethod

@@ -15,14 +15,15 @@ _FROM, _TO = 0.1, 0.6
 class SlowConsumer(Scenario):
     """A fifth of the readers stall: the others' latency, the memory, what the slow are told.
 
-    Response times and deliveries are the others' alone; the slow ones' stand apart under `slow_`.
+    Response times and deliveries are the others' alone; the slow ones' are `deliveries_slow_…`.
     They read again before the end, so that whatever the service keeps for them, thins out or says
-    about it can come: what neither came nor was announced is `slow_lost`.
+    about it can come: what neither came nor was announced is `deliveries_slow_lost`.
     """
 
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 1000.0
     repeats: ClassVar[int] = 3
+    proves: ClassVar[tuple[str, ...]] = ("deliveries_slow_lost = 0", "lost = 0")
 
     @classmethod
     def point(cls, asked: Asked) -> Point:
@@ -39,10 +40,10 @@ class SlowConsumer(Scenario):
         """What became of the slow ones."""
         slow = seen.result.part.slow
         return {
-            "slow_clients": (float(slow.clients), "clients"),
-            "slow_expected_deliveries": (float(slow.expected), "deliveries"),
-            "slow_received_deliveries": (float(slow.received), "deliveries"),
-            "slow_thinned_deliveries": (float(slow.thinned), "deliveries"),
-            "slow_lost_deliveries": (float(slow.lost), "deliveries"),
-            "slow_closed_clients": (float(slow.closed), "clients"),
+            "clients_slow": (float(slow.clients), "clients"),
+            "deliveries_slow_expected": (float(slow.expected), "deliveries"),
+            "deliveries_slow_received": (float(slow.received), "deliveries"),
+            "deliveries_slow_thinned": (float(slow.thinned), "deliveries"),
+            "deliveries_slow_lost": (float(slow.lost), "deliveries"),
+            "clients_slow_closed": (float(slow.closed), "clients"),
         }

@@ -23,6 +23,7 @@ class Soak(Scenario):
     rate: ClassVar[float] = 200.0
     window_s: ClassVar[float] = 300.0
     repeats: ClassVar[int] = 1
+    proves: ClassVar[tuple[str, ...]] = ("lost = 0", "deaths = 0")
 
     @classmethod
     def figures(cls, seen: Seen) -> Values:

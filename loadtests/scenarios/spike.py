@@ -30,6 +30,7 @@ class Spike(Scenario):
     rate: ClassVar[float] = 2500.0
     window_s: ClassVar[float] = 15.0
     repeats: ClassVar[int] = 3
+    proves: ClassVar[tuple[str, ...]] = ("lost = 0",)
 
     @classmethod
     def point(cls, asked: Asked) -> Point:
