@@ -46,7 +46,14 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     servers = [
-        await loop.create_server(monitor.connect, sock=each, ssl=tls, backlog=_BACKLOG)
+        await loop.create_server(
+            monitor.connect,
+            sock=each,
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=settings.handshake_timeout_s if tls else None,
+            ssl_shutdown_timeout=settings.close_timeout_s if tls else None,
+        )
         for each in sockets
     ]
     sweeping = Sweep(loop, monitor.sweep)

@@ -84,11 +84,11 @@ class Raw:
         while chunk := self.sock.recv(65_536):
             yield chunk
 
-    def upgrade(self, path: str = "/", *headers: str) -> bytes:
+    def upgrade(self, path: str = "/", *headers: str, host: str = "localhost") -> bytes:
         """Send a valid handshake and return the answer's head."""
         lines = [
             f"GET {path} HTTP/1.1",
-            "Host: localhost",
+            f"Host: {host}",
             "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",

@@ -1,0 +1,139 @@
+"""TLS on real sockets, with a certificate made for the occasion."""
+
+import json
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import warnings
+
+import pytest
+
+from tests.running import RunningMonitor
+
+from .kit import event
+from .peers import Peer, Raw
+
+pytestmark = pytest.mark.slow
+
+HANDSHAKE_TIMEOUT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Return the paths of a self-made certificate for this machine, and of its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return paths
+
+
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def secure(request, tmp_path_factory, certificate):
+    """A monitor that serves TLS."""
+    flags = {
+        "event_loop": request.param,
+        "tls_certificate": certificate[0],
+        "tls_key": certificate[1],
+        "connections_per_address": 3,
+        "handshake_timeout_s": HANDSHAKE_TIMEOUT_S,
+        "requests_per_window": 1_000,
+    }
+    with RunningMonitor(tmp_path_factory.mktemp("secure"), **flags) as monitor:
+        yield monitor
+
+
+@pytest.fixture
+def trust(certificate):
+    return ssl.create_default_context(cafile=certificate[0])
+
+
+def test_events_stream_over_a_verified_connection(secure, trust):
+    assert secure.url.startswith("wss://localhost:")
+    writing = {"additional_headers": {"Authorization": f"Bearer {secure.token('publish')}"}}
+    with (
+        Peer(f"{secure.url}?token={secure.token()}", ssl=trust) as reader,
+        Peer(secure.url, ssl=trust, **writing) as writer,
+    ):
+        reader.until("subscribed")
+        writer.hear()
+        events = [event(message=f"{number}" * 200) for number in range(200)]
+        offsets = writer.publish(*events)["offsets"]
+        assert [reader.hear()["offset"] for _ in offsets] == offsets
+
+
+def test_a_refusal_arrives_whole_with_its_close_code(secure, trust):
+    with Peer(secure.url, ssl=trust) as peer:
+        peer.hear()
+        peer.say("auth", token="wrong")
+        assert peer.hear()["code"] == "unauthorized"
+        assert peer.end()[0] == 4401
+
+
+def test_pages_and_errors_are_served_over_https(secure, trust):
+    with urllib.request.urlopen(f"{secure.http}/", context=trust) as answer:  # noqa: S310
+        assert b"<html" in answer.read().lower()
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    with pytest.raises(urllib.error.HTTPError) as missing:
+        urllib.request.urlopen(f"{secure.http}/nowhere", context=trust)  # noqa: S310
+    with missing.value as answer:
+        assert (answer.code, json.load(answer)["status"]) == (404, 404)
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 101), ("http", 403)])
+def test_the_own_page_is_the_one_served_over_tls(secure, trust, scheme, status):
+    plain = Raw(secure.port)
+    plain.sock = trust.wrap_socket(plain.sock, server_hostname="localhost")
+    with plain as raw:
+        origin = f"{scheme}://localhost:{secure.port}"
+        head = raw.upgrade(
+            f"/?token={secure.token()}", f"Origin: {origin}", host=f"localhost:{secure.port}"
+        )
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_an_untrusted_certificate_is_not_accepted_by_a_client_that_verifies(secure):
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Peer(secure.url, ssl=ssl.create_default_context())
+
+
+def test_tls_before_1_2_is_refused(secure, trust):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is outdated: that is the point
+        trust.minimum_version = trust.maximum_version = ssl.TLSVersion.TLSv1_1
+    trust.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        socket.create_connection(("127.0.0.1", secure.port)) as sock,
+        pytest.raises((ssl.SSLError, ConnectionResetError)),
+    ):
+        trust.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_cleartext_and_silence_get_nothing_and_leave_nothing_behind(secure, trust):
+    """More of both than an address has connections; the deadline is the handshake's."""
+    for _ in range(5):
+        with Raw(secure.port) as raw:
+            raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"HTTP/" not in ended(raw)
+    silent = [Raw(secure.port) for _ in range(5)]
+    begun = time.monotonic()
+    for raw in silent:
+        assert ended(raw) == b""
+        raw.sock.close()
+    assert time.monotonic() - begun < HANDSHAKE_TIMEOUT_S + 5
+    with Peer(f"{secure.url}?token={secure.token()}", ssl=trust) as reader:
+        assert reader.hear()["type"] == "auth_ok"
+    assert "Traceback" not in secure.log
+
+
+def ended(raw):
+    """Return what came until the server let go, orderly or not."""
+    try:
+        return raw.rest()
+    except ConnectionResetError:
+        return b""
