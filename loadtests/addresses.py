@@ -9,6 +9,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
+from loadtests.course import Point
 from monitor.contract.guard import is_loopback
 from monitor.contract.target import Target
 from monitor.contract.verdicts import UsageError
@@ -34,6 +35,8 @@ class Allotment:
     first: int | None
     clients_per_address: int
     connections: int = 0
+    #: How many clients other processes have: ours come after them.
+    before: int = 0
 
     @property
     def publisher(self) -> str | None:
@@ -41,10 +44,10 @@ class Allotment:
         return None if self.first is None else str(ipaddress.IPv4Address(self.first))
 
     def client(self, number: int) -> str | None:
-        """The address of client `number`, from 0."""
+        """The address of client `number` of this process, from 0."""
         if self.first is None:
             return None
-        offset = 1 + number // self.clients_per_address
+        offset = 1 + (self.before + number) // self.clients_per_address
         return str(ipaddress.IPv4Address(self.first + offset))
 
     def stranger(self, number: int) -> str | None:
@@ -91,6 +94,24 @@ class Allotter:
         found = allot(self._target, self._peer, connections, 1, self._block, strangers)[0]
         self._block += 1 + (found.count(connections) + strangers) // _BLOCK
         return found
+
+    def shared(self, point: Point, workers: int) -> Allotment:
+        """Return addresses for the clients of one point, divided among several processes.
+
+        Towards another host every process stands for a host of its own, with an address of its
+        own.
+
+        Raises:
+            UsageError: as `take`; or something happens on the way, which one process must see to.
+        """
+        if point.moves or point.strangers or point.backoff is not None:
+            raise UsageError(
+                "several Locust processes: only scenarios whose clients stay from beginning to"
+                " end can be divided; leave out --workers, --master and --processes"
+            )
+        each = -(-point.clients // workers)
+        here = is_loopback(self._peer) and ":" not in self._peer
+        return self.take(each * workers if here else each)
 
 
 def allot(

@@ -16,7 +16,8 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `run` is the text that marks the repeat's events; `clients` how many seats are waited for, 0 if
     Locust will say; `point` what is offered; `folder` holds its timetable and what it
-    leaves behind. It carries tokens, so its file is readable by its owner only.
+    leaves behind. Clients are numbered from `first_client`: several processes share the addresses.
+    It carries tokens, so its file is readable by its owner only.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Assignment(msgspec.Struct, frozen=True):
     clients_per_address: int
     connections: int
     folder: str
+    first_client: int = 0
 
     @property
     def target(self) -> Target:
@@ -47,7 +49,9 @@ class Assignment(msgspec.Struct, frozen=True):
     @property
     def allotment(self) -> Allotment:
         """Where each client connects from."""
-        return Allotment(self.first_address, self.clients_per_address, self.connections)
+        return Allotment(
+            self.first_address, self.clients_per_address, self.connections, self.first_client
+        )
 
     @property
     def timetable(self) -> Path:

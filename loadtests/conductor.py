@@ -25,13 +25,10 @@ from loadtests.frames import marker
 from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
 from loadtests.ledger import Ledger
 from loadtests.publisher import Outcome
-from loadtests.publishing import Publishing
+from loadtests.publishing import Publisher, Publishing
 from loadtests.receivers import Receivers, Subscriber
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
-
-#: From the word "go" to the first event: time for the publisher to read it.
-_LEAD_NS = 100_000_000
 
 _TICK_S = 0.25
 
@@ -50,11 +47,13 @@ class Conductor:
         assignment: Assignment,
         tell: Callable[[Progress | Restart], None],
         on_tick: Callable[[Latencies], None],
+        publish: Callable[[Assignment], Publisher] = Publishing,
     ) -> None:
         self.assignment = assignment
         self._late_ns = int(assignment.late_us * 1000)
         self._tell = tell
         self._on_tick = on_tick
+        self._publish = publish
         self._target = assignment.target
         self.receivers = Receivers(self._target, assignment.peer, marker(assignment.run))
         #: How many clients to wait for; None until Locust has spawned its users.
@@ -64,6 +63,7 @@ class Conductor:
         self._news = Event()
         self._stop = Event()
         self._interrupted = False
+        self._cut_at_ns: int | None = None
         self._started_at_ns = now_ns()
         self._window_start_ns = 0
         self._window_end_ns = 0
@@ -104,21 +104,23 @@ class Conductor:
         self.wanted = clients
         self._news.set()
 
-    def cut(self, *, interrupted: bool) -> None:
-        """End the window now; what there is gets summed up."""
+    def cut(self, *, interrupted: bool, end_ns: int | None = None) -> None:
+        """End the window now, or as if at `end_ns`; what there is gets summed up."""
         self._interrupted = self._interrupted or (interrupted and not self._stop.is_set())
+        self._cut_at_ns = self._cut_at_ns or end_ns
         self._stop.set()
         self._news.set()
 
     def run(self) -> RepeatResult:
         """Conduct the repeat to its end."""
         self.receivers.start()
-        publisher = Publishing(self.assignment)
+        publisher = self._publish(self.assignment)
         try:
-            if self._await_publisher(publisher) and self._await_clients():
-                self._play(publisher)
+            together = self._await_publisher(publisher) and self._await_clients()
+            if together and self._play(publisher):
                 self._outcome = publisher.finish(now=self._stop.is_set())
                 self._drain()
+                self._on_tick(self._latencies())
         finally:
             self.crowd.stop()
             publisher.end()
@@ -127,7 +129,7 @@ class Conductor:
         self.receivers.stop()
         return result
 
-    def _await_publisher(self, publisher: Publishing) -> bool:
+    def _await_publisher(self, publisher: Publisher) -> bool:
         ready = publisher.ready()
         if ready is None:
             return False
@@ -149,10 +151,14 @@ class Conductor:
         ready = any(one.ready for one in self.receivers.subscribers)
         return (ready or self.wanted == 0) and not self._stop.is_set()
 
-    def _play(self, publisher: Publishing) -> None:
+    def _play(self, publisher: Publisher) -> bool:
+        """Play the schedule until its window is over; False if it never began."""
         point, timetable = self.assignment.point, self._timetable
-        start_ns = now_ns() + _LEAD_NS
-        timetable.start(start_ns)
+        start_ns = publisher.appoint(
+            timetable, sum(one.ready for one in self.receivers.subscribers)
+        )
+        if start_ns is None:
+            return False
         self._window_start_ns = start_ns + int(point.warmup_s * 1e9)
         self._window_end_ns = self._window_start_ns + int(point.window_s * 1e9)
         latencies = Latencies(timetable, self._window_start_ns)
@@ -166,8 +172,9 @@ class Conductor:
         cpu_at_start = time.process_time()
         self._watch(latencies, self._window_end_ns)
         if self._stop.is_set():
-            self._window_end_ns = min(self._window_end_ns, now_ns())
+            self._window_end_ns = min(self._window_end_ns, self._cut_at_ns or now_ns())
         self._cpu = (cpu_at_start, time.process_time())
+        return True
 
     def _watch(self, latencies: Latencies, until_ns: int) -> None:
         """Tick until an instant, or until told to stop, or until nothing can come any more."""
@@ -220,10 +227,13 @@ class Conductor:
         there = [one for one in self.receivers.subscribers if one.admitted and one.aside is aside]
         return list({id(one.ledger): one.ledger for one in there}.values())
 
+    def _latencies(self) -> Latencies:
+        assert self.receivers.latencies is not None  # noqa: S101 - set by `_play`
+        return self.receivers.latencies
+
     def _drain(self) -> None:
         """Wait until everything that was sent has arrived, at most `drain_s`."""
-        latencies = self.receivers.latencies
-        assert latencies is not None  # noqa: S101 - set by `_play`
+        latencies = self._latencies()
         self._tell_phase("draining", 1.0)
         deadline = time.monotonic() + self.assignment.drain_s
         end = self._end()

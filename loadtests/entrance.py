@@ -19,6 +19,8 @@ from gevent import Greenlet
 
 from loadtests.assignment import load_assignment
 from loadtests.conductor import Conductor
+from loadtests.processes.master import Mail, Master
+from loadtests.processes.worker import Worker
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.standalone import Standalone
 from loadtests.tally import Tally
@@ -56,20 +58,12 @@ def install(user: type[WebSocketUser]) -> Callable[..., None]:
 
     def on_init(environment: Any, **_: Any) -> None:
         options = environment.parsed_options
-        if options.master or options.worker:
-            _refuse(
-                "several Locust processes: not supported yet; one process counts well over"
-                " 100,000 deliveries a second, so leave out --master, --worker and --processes"
-            )
-        Entrance(environment, user).attach()
+        if options.worker:
+            Worker(environment, user).attach()
+        else:
+            Entrance(environment, user).attach()
 
     return on_init
-
-
-def _refuse(message: str) -> None:
-    sys.stderr.write(f"wsproof: {message}\n")
-    sys.stderr.flush()
-    os._exit(ExitCode.USAGE)  # Locust would go on after an exception in a listener
 
 
 class Entrance:
@@ -81,8 +75,9 @@ class Entrance:
         self._options = environment.parsed_options
         self._assigned = bool(self._options.assignment)
         self._standalone = None if self._assigned else Standalone(self._options)
-        self._conductor: Conductor | None = None
-        self._greenlet: Greenlet[[Conductor], None] | None = None
+        self._mail = Mail(environment) if self._options.master else None
+        self._conductor: Conductor | Master | None = None
+        self._greenlet: Greenlet[[Conductor | Master], None] | None = None
 
     def attach(self) -> None:
         """Listen to Locust's events."""
@@ -97,17 +92,27 @@ class Entrance:
             if self._standalone is None:
                 assignment = load_assignment(Path(self._options.assignment))
             else:
-                assignment = self._standalone.assign()
+                assignment = self._standalone.assign(self._workers)
         except WsproofError as error:
             if self._standalone is not None:
                 self._standalone.close()
             sys.stderr.write(f"wsproof: {error}\n")
             sys.stderr.flush()
+            if self._mail is not None:
+                self._mail.dismiss()
             os._exit(error.exit_code)  # Locust would go on without a target
-        tally = Tally(self._environment.stats)
-        self._conductor = Conductor(assignment, self._tell, tally.update)
-        self._user.conductor = self._conductor
+        if self._mail is not None:
+            self._conductor = Master(self._mail, assignment, self._tell)
+        else:
+            tally = Tally(self._environment.stats)
+            conductor = Conductor(assignment, self._tell, tally.update)
+            self._conductor = self._user.conductor = conductor
         self._greenlet = gevent.spawn(self._conduct, self._conductor)
+
+    @property
+    def _workers(self) -> int:
+        """How many processes have clients."""
+        return 1 if self._mail is None else max(1, self._environment.runner.worker_count)
 
     def _on_spawned(self, user_count: int, **_: Any) -> None:
         if self._conductor is not None and not self._assigned:
@@ -125,7 +130,7 @@ class Entrance:
         if self._standalone is not None:
             self._environment.process_exit_code = self._standalone.conclude()
 
-    def _conduct(self, conductor: Conductor) -> None:
+    def _conduct(self, conductor: Conductor | Master) -> None:
         try:
             result = conductor.run()
             if self._standalone is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.histogram import Integers
+from loadtests.histogram import Integers, Recorder
 from loadtests.latencies import INTERVAL_NS, Latencies
 from loadtests.ledger import Ledger
 from loadtests.receivers import Subscriber
@@ -94,6 +94,30 @@ def measure(
         fanout={name: recorder.state() for name, recorder in fanout.items()},
         slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void),
         void=int(void[first:end].sum()),
+    )
+
+
+def nothing() -> Part:
+    """Return the part of a process that had no clients."""
+    empty = Recorder().state()
+    return Part(
+        offered=0,
+        admitted=0,
+        refused=0,
+        held=0,
+        expected=0,
+        received=0,
+        thinned=0,
+        lost=0,
+        duplicated=0,
+        reordered=0,
+        response=empty,
+        service=empty,
+        complete=b"",
+        intervals={},
+        admissions=(),
+        cpu_percent=0.0,
+        rss_bytes=0,
     )
 
 

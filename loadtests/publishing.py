@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gevent
 import msgspec
@@ -10,11 +10,34 @@ from gevent.subprocess import PIPE, Popen
 
 from loadtests.assignment import Assignment
 from loadtests.publisher import Outcome, Ready
+from loadtests.timetable import Timetable, now_ns
 
 Line = TypeVar("Line", Ready, Outcome)
 
+#: From the word "go" to the first event: time for the publisher to read it.
+_LEAD_NS = 100_000_000
+
 #: How long the publisher may take for what it should do at once.
 _GRACE_S = 5.0
+
+
+class Publisher(Protocol):
+    """Whoever publishes, as a conductor sees it: here, or at the master of several processes."""
+
+    def ready(self) -> Ready | None:
+        """Wait until it is connected or refused; None if it died."""
+
+    def appoint(self, timetable: Timetable, ready: int) -> int | None:
+        """Start the schedule and return its first instant; None if it does not begin."""
+
+    def go(self) -> None:
+        """Let it play."""
+
+    def finish(self, *, now: bool) -> Outcome | None:
+        """Wait for the end of its schedule (`now`: end it here); None if it died."""
+
+    def end(self) -> None:
+        """See it end."""
 
 
 class Publishing:
@@ -33,6 +56,15 @@ class Publishing:
     def ready(self) -> Ready | None:
         """Wait until it is connected or refused; None if it died."""
         return self._line(Ready, self._connect_s + _GRACE_S)
+
+    def appoint(self, timetable: Timetable, ready: int) -> int | None:  # noqa: ARG002 - see `Following`
+        """Turn the schedule into instants and return the first, by this process's clock, in ns.
+
+        `ready` clients wait for it; None if it is not to begin at all.
+        """
+        start_ns = now_ns() + _LEAD_NS
+        timetable.start(start_ns)
+        return start_ns
 
     def go(self) -> None:
         """Let it play: the timetable says when."""

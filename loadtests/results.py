@@ -170,3 +170,8 @@ class RepeatResult(msgspec.Struct, frozen=True):
     restart_ns: int = 0
     kept: bool = True
     believed: bool = True
+    #: Locust processes with clients; above one, those that read another clock say how far it was.
+    workers: int = 1
+    clocks: tuple[str, ...] = ()
+    #: How far wrong a response time can be because clocks of several hosts were compared.
+    clock_bound_us: float = 0.0

@@ -44,8 +44,11 @@ class Standalone:
         self._plan: Plan | None = None
         self.results: list[RepeatResult] = []
 
-    def assign(self) -> Assignment:
-        """Launch the target on first use and write the next repeat's assignment."""
+    def assign(self, workers: int = 1) -> Assignment:
+        """Launch the target on first use and write the next repeat's assignment.
+
+        Its clients are divided among so many Locust processes.
+        """
         if self._launch is None:
             self._open()
         assert self._launch is not None  # noqa: S101 - `_open` has set them
@@ -60,7 +63,10 @@ class Standalone:
                 f"scenario {self._plan.scenario.name()}: restarts its target, which Locust by"
                 f" itself cannot; use `wsproof load {self._plan.scenario.name()}`"
             )
-        allotment = allotter.take(point.connections, point.strangers)
+        if workers > 1:
+            allotment = allotter.shared(point, workers)
+        else:
+            allotment = allotter.take(point.connections, point.strangers)
         tokens = (self._launch.token("subscribe"), self._launch.token("publish"))
         self._sampling.watch(Watch(number, self._launch.pid, None))
         assignment = self._plan.assignment(number, folder, self._launch.target, allotment, tokens)

@@ -53,6 +53,10 @@ class Timetable:
         """Turn the offsets into instants: the schedule begins at `at_ns`."""
         self.due_ns += at_ns
 
+    def follow(self, other: Self) -> None:
+        """Take what becomes of each event from another process's timetable of this schedule."""
+        self.sent_ns, self.fate = other.sent_ns, other.fate
+
     def due_before(self, instant_ns: int) -> int:
         """Count the events due before an instant."""
         return int(np.searchsorted(self.due_ns, instant_ns))

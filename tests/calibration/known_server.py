@@ -1,6 +1,6 @@
 """A broadcaster whose every delay and fault is known, because it writes down what it did.
 
-`python -m tests.calibration.known_server [--log FILE] BEHAVIOUR…` prints one JSON line with its
+`python -m tests.calibration.known_server [--host H] [--log FILE] BEHAVIOUR…` prints one JSON line with its
 URL. Text a client publishes goes to every client that has not published; between reading and
 writing an event it behaves as told (see `behaviour`), one behaviour after the other: each run
 identifier it meets begins the next, and the last one stays. On SIGTERM it writes FILE: for every
@@ -235,14 +235,16 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log", type=Path)
     parser.add_argument("behaviours", nargs="+", type=parse)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        print(json.dumps({"url": f"ws://127.0.0.1:{listener.getsockname()[1]}/"}), flush=True)
+    with socket.create_server((options.host, 0), backlog=1024) as listener:
+        port = listener.getsockname()[1]
+        print(json.dumps({"url": f"ws://{options.host}:{port}/"}), flush=True)
         server = KnownServer(listener, options.behaviours)
         with contextlib.suppress(_Stopped):
             server.serve()

@@ -1,0 +1,121 @@
+"""Adds up what several processes counted in one repeat. Exact: nothing is averaged. Pure."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import msgspec
+
+from loadtests.histogram import Recorder
+from loadtests.results import Admission, IntervalPart, Part, Slow
+
+#: Fields that add up.
+_SUMS = (
+    "offered",
+    "admitted",
+    "refused",
+    "held",
+    "expected",
+    "received",
+    "thinned",
+    "lost",
+    "duplicated",
+    "reordered",
+    "rss_bytes",
+    "moves",
+)
+
+
+def merge(parts: Sequence[Part]) -> Part:
+    """Return one part for all (at least one).
+
+    An event is complete if it is so in every process that has subscribers. Processor use is that
+    of the busiest: each has a core of its own to keep below the limit. First, median and last
+    receiver of an event are known within a process only; with several they are left out.
+    """
+    listening = [part for part in parts if part.admitted] or list(parts[:1])
+    lags = [part.moves_lag_p99_us for part in parts if part.moves_lag_p99_us is not None]
+    return Part(
+        **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
+        response=_recorders(parts, lambda part: part.response),
+        service=_recorders(parts, lambda part: part.service),
+        complete=reduce(_both, [part.complete for part in listening]),
+        intervals=_intervals(parts),
+        admissions=tuple(one for part in parts for one in part.admissions),
+        cpu_percent=max(part.cpu_percent for part in parts),
+        fanout=listening[0].fanout if len(listening) == 1 else {},
+        slow=_slow(parts),
+        returns=tuple(one for part in parts for one in part.returns),
+        void=max(part.void for part in parts),
+        moves_lag_p99_us=max(lags, default=None),
+    )
+
+
+def on_our_clock(part: Part, offset_ns: int) -> Part:
+    """Return a part of another host with its instants by our clock; `offset_ns`: theirs - ours."""
+
+    def moved(at_ns: int) -> int:
+        return at_ns - offset_ns if at_ns else 0
+
+    def admission(one: Admission) -> Admission:
+        return msgspec.structs.replace(
+            one,
+            at_ns=moved(one.at_ns),
+            began_ns=moved(one.began_ns),
+            due_ns=moved(one.due_ns),
+            ended_ns=moved(one.ended_ns),
+        )
+
+    return msgspec.structs.replace(part, admissions=tuple(map(admission, part.admissions)))
+
+
+def without_service(part: Part) -> Part:
+    """Return a part without service times: another host does not know when events were sent."""
+    intervals = {
+        number: msgspec.structs.replace(one, service={}) for number, one in part.intervals.items()
+    }
+    return msgspec.structs.replace(part, service=Recorder().state(), intervals=intervals)
+
+
+def _recorders(
+    parts: Sequence[Part], chosen: Callable[[Part], dict[str, object]]
+) -> dict[str, object]:
+    whole = Recorder()
+    for part in parts:
+        whole.merge(Recorder.restore(chosen(part)))
+    return whole.state()
+
+
+def _both(one: bytes, other: bytes) -> bytes:
+    return bytes(left & right for left, right in zip(one, other, strict=True))
+
+
+def _slow(parts: Sequence[Part]) -> Slow:
+    names = Slow.__struct_fields__
+    return Slow(**{name: sum(getattr(part.slow, name) for part in parts) for name in names})
+
+
+def _intervals(parts: Sequence[Part]) -> dict[int, IntervalPart]:
+    numbers = sorted({number for part in parts for number in part.intervals})
+    return {
+        number: _interval([part.intervals[number] for part in parts if number in part.intervals])
+        for number in numbers
+    }
+
+
+def _interval(found: Sequence[IntervalPart]) -> IntervalPart:
+    return IntervalPart(
+        clients=sum(one.clients for one in found),
+        expected=sum(one.expected for one in found),
+        received=sum(one.received for one in found),
+        response=_counts([one.response for one in found]),
+        service=_counts([one.service for one in found]),
+        response_max_ns=max(one.response_max_ns for one in found),
+    )
+
+
+def _counts(histograms: Sequence[dict[int, int]]) -> dict[int, int]:
+    whole: dict[int, int] = {}
+    for histogram in histograms:
+        for index, count in histogram.items():
+            whole[index] = whole.get(index, 0) + count
+    return whole
