@@ -42,17 +42,25 @@ def front_matter(lines: list[str]) -> int:
     return 0
 
 
+def body_of(text: str) -> str:
+    """Return the document as a Markdown parser is to see it, every line in its old place.
+
+    Front matter is blanked, line ends are LF, and the byte order mark is gone.
+    """
+    lines = split_lines(text)
+    skipped = front_matter(lines)
+    kept = "".join(_BREAK.sub("\n", line) for line in lines[skipped:])
+    return ("\n" * skipped + kept).removeprefix("\ufeff")
+
+
 def blocks(text: str) -> list[tuple[str, int, int, str]]:
     """Return the document's blocks: token type, first line, line after the last, and content.
 
     Lines count from 0. Front matter is no block.
     """
-    lines = split_lines(text)
-    skipped = front_matter(lines)
-    body = "\n" * skipped + "".join(_BREAK.sub("\n", line) for line in lines[skipped:])
     return [
         (token.type, token.map[0], token.map[1], token.content)
-        for token in _PARSER.parse(body.removeprefix("\ufeff"))
+        for token in _PARSER.parse(body_of(text))
         if token.map is not None
     ]
 

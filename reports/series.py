@@ -79,6 +79,35 @@ def rates(run: Run) -> Rates | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The timeline's figures by interval, repeats one after another; NaN where none was had."""
+
+    repeat: Integers
+    at_s: Floats
+    interval_s: Floats
+    clients: Floats
+    p50_us: Floats
+    p99_us: Floats
+    max_us: Floats
+
+
+def course(run: Run) -> Course | None:
+    """Read how latency and clients went over each repeat."""
+    columns = _columns(run, TIMELINE)
+    if columns is None:
+        return None
+    return Course(
+        repeat=columns["repeat"].astype(np.int64),
+        at_s=columns["at_s"],
+        interval_s=columns["interval_s"],
+        clients=columns["clients"],
+        p50_us=columns["response_p50_us"],
+        p99_us=columns["response_p99_us"],
+        max_us=columns["response_max_us"],
+    )
+
+
 def resources(run: Run) -> Resources | None:
     """Read the resource samples, apart by role."""
     rows = list(run.rows(RESOURCES))

@@ -5,6 +5,7 @@ shapes are those of a real run: a log-normal body, an occasional pause, timeline
 of every repeat.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from monitor.contract.evidence import (
     RunRecord,
     RunWriter,
     Scalar,
+    load_run,
 )
 from monitor.contract.findings import Finding
 from monitor.contract.verdicts import RunVerdict, Severity, Verdict
@@ -313,6 +315,15 @@ PROVENANCE = Provenance(
 def changed(struct: Any, **fields: Any) -> Any:
     """Return a copy of a claim or record with these fields."""
     return msgspec.structs.replace(struct, **fields)
+
+
+def renamed(run: Path, folder: Path) -> Path:
+    """Write a run again under another id, sealed like any other."""
+    record = load_run(run).record
+    with RunWriter(folder.parent, folder.name) as writer:
+        for name in record.files:
+            shutil.copyfile(run / name, folder.with_name(f".{folder.name}.partial") / name)
+        return writer.finish(changed(record, id=folder.name))
 
 
 def write_audit(

@@ -18,7 +18,7 @@ from monitor.contract.verdicts import (
 from reports.build import build, exit_code
 from tests.reports import synthetic
 
-FIGURES = ("latency-percentiles", "memory", "throughput")
+FIGURES = ("latency-over-time", "latency-percentiles", "memory-cpu", "offered-delivered")
 FORMATS = ("png", "svg", "csv")
 FILES = sorted(
     ["report.md", "report.json", *(f"{name}.{kind}" for name in FIGURES for kind in FORMATS)]
@@ -40,7 +40,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_report_is_a_page_three_figures_and_their_values(built):
+def test_a_report_is_a_page_its_figures_and_their_values(built):
     report = built
     assert sorted(contents(report.folder)) == FILES
     assert report.markdown == report.folder / "report.md"

@@ -10,13 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from reports.figures.latency import latency_percentiles
-from reports.figures.memory import memory
-from reports.figures.throughput import throughput
+from reports.figures.memory_cpu import memory_cpu
+from reports.figures.offered_delivered import offered_delivered
 from reports.render_figure import render_figure
 from reports.style import new_figure, styled
 from tests.reports import synthetic
 
-ALL = (latency_percentiles, throughput, memory)
+ALL = (latency_percentiles, offered_delivered, memory_cpu)
 
 
 def test_each_title_is_the_answer(dossier_of):
@@ -29,7 +29,7 @@ def test_each_title_is_the_answer(dossier_of):
 
 
 def test_a_target_that_died_is_said_to_have_died(dossier_of):
-    assert "before it died" in memory(dossier_of(synthetic.DEAD)).title
+    assert "before it died" in memory_cpu(dossier_of(synthetic.DEAD)).title
 
 
 def test_the_latency_values_are_the_exact_buckets_of_every_repeat_and_of_all(dossier_of):
@@ -48,11 +48,11 @@ def test_the_throughput_values_account_for_every_event(dossier_of):
     rates = dossier.rates
     assert (rates.offered * rates.lengths_s).sum() == pytest.approx(55_000)
     assert (rates.delivered * rates.lengths_s).sum() == pytest.approx(55_000 - 35)
-    assert len(throughput(dossier).rows) == 5 * 10  # half-second intervals joined into seconds
+    assert len(offered_delivered(dossier).rows) == 5 * 10
 
 
 def test_memory_is_plotted_for_target_and_generator_apart(dossier_of):
-    rows = memory(dossier_of(synthetic.NORMAL)).rows
+    rows = memory_cpu(dossier_of(synthetic.NORMAL)).rows
     assert {role for role, *_ in rows} == {"target", "generator", "publisher"}
     assert len(rows) == 3 * 750
 
@@ -61,8 +61,12 @@ def test_memory_is_plotted_for_target_and_generator_apart(dossier_of):
     ("make", "bound", "words"),
     [
         (latency_percentiles, 5.0, ["claim: mean <5 ms", "response time, from due"]),
-        (throughput, 1000.0, ["claim: 1000+ events/s", "delivered to every client", "offered"]),
-        (memory, 100.0, ["claim: <100 MB", "target", "generator", "publisher", "repeat 5"]),
+        (
+            offered_delivered,
+            1000.0,
+            ["claim: 1000+ events/s", "delivered to every client", "offered"],
+        ),
+        (memory_cpu, 100.0, ["claim: <100 MB", "target", "generator", "publisher", "repeat 5"]),
     ],
 )
 def test_the_limit_is_drawn_in_and_lines_are_named(dossier_of, make, bound, words):
@@ -77,14 +81,14 @@ def test_the_limit_is_drawn_in_and_lines_are_named(dossier_of, make, bound, word
 
 def test_png_and_svg_name_no_date_and_no_version(dossier_of, tmp_path):
     dossier = dossier_of(synthetic.QUICK)
-    render_figure(throughput(dossier), dossier.record, tmp_path, "figure")
+    render_figure(offered_delivered(dossier), dossier.record, tmp_path, "figure")
     assert b"dc:date" not in (tmp_path / "figure.svg").read_bytes()
     assert b"Software" not in (tmp_path / "figure.png").read_bytes()
 
 
 def test_the_csv_holds_what_is_drawn_under_named_columns(dossier_of, tmp_path):
     dossier = dossier_of(synthetic.QUICK)
-    plot = throughput(dossier)
+    plot = offered_delivered(dossier)
     render_figure(plot, dossier.record, tmp_path, "figure")
     with (tmp_path / "figure.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
@@ -97,7 +101,7 @@ def test_the_csv_holds_what_is_drawn_under_named_columns(dossier_of, tmp_path):
 )
 def test_a_figure_does_not_travel_without_its_runs_verdict(dossier_of, tmp_path, shape, said):
     dossier = dossier_of(shape)
-    render_figure(throughput(dossier), dossier.record, tmp_path, "figure")
+    render_figure(offered_delivered(dossier), dossier.record, tmp_path, "figure")
     assert f"<!-- {said}" in (tmp_path / "figure.svg").read_text()
 
 
@@ -105,11 +109,16 @@ def test_a_line_is_broken_where_nothing_was_sampled(dossier_of):
     dossier = dossier_of(synthetic.NORMAL)
     whole = dossier.resources.roles["publisher"]
     kept = (whole.at_s < 14) | (whole.at_s > 16)
-    holed = replace(whole, at_s=whole.at_s[kept], rss_bytes=whole.rss_bytes[kept])
+    holed = replace(
+        whole,
+        at_s=whole.at_s[kept],
+        rss_bytes=whole.rss_bytes[kept],
+        cpu_percent=whole.cpu_percent[kept],
+    )
     roles = {**dossier.resources.roles, "publisher": holed}
     with styled():
         figure = new_figure(3)
-        memory(replace(dossier, resources=replace(dossier.resources, roles=roles))).draw(figure)
+        memory_cpu(replace(dossier, resources=replace(dossier.resources, roles=roles))).draw(figure)
     drawn = [line.get_ydata() for line in figure.findobj(Line2D) if len(line.get_ydata()) > 700]
     assert sorted(int(np.isnan(values).sum()) for values in drawn) == [0, 0, 1]
 
@@ -125,7 +134,7 @@ def test_memory_that_was_never_readable_is_not_drawn(dossier_of):
     target = dossier.resources.roles["target"]
     blind = replace(target, rss_bytes=target.rss_bytes * np.nan)
     roles = {**dossier.resources.roles, "target": blind}
-    assert memory(replace(dossier, resources=replace(dossier.resources, roles=roles))) is None
+    assert memory_cpu(replace(dossier, resources=replace(dossier.resources, roles=roles))) is None
 
 
 def test_figures_of_odd_runs_are_drawn_without_a_warning(dossier_of, tmp_path):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import msgspec
 
 from monitor.contract.evidence import Metric
-from reports.tables.delivery import delivery
+from reports.tables.conditions import conditions
 from reports.tables.latency import latency
-from reports.tables.provenance import provenance
+from reports.tables.memory import memory
 from reports.tables.repeats import repeats
-from reports.tables.resources import resources
+from reports.tables.throughput import throughput
 from tests.reports import synthetic
 
 
@@ -46,18 +46,18 @@ def test_values_outside_the_histogram_are_admitted(dossier_of):
 
 
 def test_every_delivery_is_accounted_for_to_the_last_one(dossier_of):
-    counted = column(delivery(dossier_of(synthetic.LOSSY)), 1)
+    counted = column(throughput(dossier_of(synthetic.LOSSY)), 1)
     assert counted["Deliveries expected"] == "2,750,000"
     assert counted["Deliveries received"] == "2,749,965"
     assert counted["Deliveries lost"] == "35"
 
 
 def test_a_count_that_was_not_taken_has_no_row(dossier_of):
-    assert "Events late" not in column(delivery(dossier_of(synthetic.NORMAL)), 1)
+    assert "Events late" not in column(throughput(dossier_of(synthetic.NORMAL)), 1)
 
 
 def test_target_and_generator_are_told_apart(dossier_of):
-    table = resources(dossier_of(synthetic.NORMAL))
+    table = memory(dossier_of(synthetic.NORMAL))
     assert table.header == ("", "Target", "Generator", "Publisher")
     assert table.rows[0] == ("Peak RSS", "41.1 MB", "105 MB", "33.1 MB")
 
@@ -69,7 +69,7 @@ def test_memory_that_could_not_be_read_is_not_zero(dossier_of):
         rss_bytes=dossier.resources.roles["target"].rss_bytes * float("nan"),
     )
     roles = {**dossier.resources.roles, "target": blind}
-    table = resources(replace(dossier, resources=replace(dossier.resources, roles=roles)))
+    table = memory(replace(dossier, resources=replace(dossier.resources, roles=roles)))
     assert table.rows[0][1] == "not readable"
 
 
@@ -88,7 +88,7 @@ def test_a_single_repeat_needs_no_table_of_repeats(dossier_of):
 
 
 def test_provenance_names_the_run_the_machine_and_the_code(dossier_of):
-    rows = column(provenance(dossier_of(synthetic.NORMAL)), 1)
+    rows = column(conditions(dossier_of(synthetic.NORMAL)), 1)
     assert rows["Run"] == f"`{synthetic.RUN_ID}`"
     assert rows["Measured code (SHA-256)"] == "`c0dec0dec0de…`"
     assert rows["Load average after"] == "1.40, 0.60, 0.40 (1, 5, 15 min)"

@@ -23,7 +23,7 @@ _ROWS: tuple[tuple[str, str, str, _Reduce], ...] = (
 
 
 @table(Section.RESOURCES)
-def resources(dossier: Dossier) -> Table | None:
+def memory(dossier: Dossier) -> Table | None:
     """Return what each process tree used, from the samples of the whole run."""
     if dossier.resources is None:
         return None

@@ -20,7 +20,7 @@ _SHORT_HATCH = "////"
 
 
 @figure(Section.DELIVERY)
-def throughput(dossier: Dossier) -> Plot | None:
+def offered_delivered(dossier: Dossier) -> Plot | None:
     """Draw offered against delivered events per second, repeat after repeat."""
     rates = dossier.rates
     if rates is None:

@@ -8,7 +8,7 @@ _SHORT = 12  # digits of a digest: enough to compare by eye, the whole stands in
 
 
 @table(Section.PROVENANCE)
-def provenance(dossier: Dossier) -> Table:
+def conditions(dossier: Dossier) -> Table:
     """Return where and from what the run was made."""
     record, came = dossier.record, dossier.record.provenance
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(came.libraries.items()))

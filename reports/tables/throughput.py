@@ -26,7 +26,7 @@ _ROWS = (
 
 
 @table(Section.DELIVERY)
-def delivery(dossier: Dossier) -> Table | None:
+def throughput(dossier: Dossier) -> Table | None:
     """Return throughput and the exact count of what happened to each event."""
     rows = tuple(
         (label, measured(metric), meaning)

@@ -1,4 +1,4 @@
-"""How much memory does the service need while it is under load, and what drove it?"""
+"""How much memory and CPU does the service need under load, and what drove it?"""
 
 from collections.abc import Iterator
 
@@ -24,28 +24,29 @@ _ROLES = {
 
 
 @figure(Section.RESOURCES)
-def memory(dossier: Dossier) -> Plot | None:
-    """Draw resident memory over the run: the target with its claim, the generator apart."""
+def memory_cpu(dossier: Dossier) -> Plot | None:
+    """Draw memory and CPU over the run: the target with its claim, the generator beside it."""
     resources = _readable(dossier.resources)
     if resources is None or "target" not in resources.roles:
         return None
     claims = dossier.claims_on("target_rss_")
 
     def draw(canvas: Figure) -> None:
-        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        upper, middle, lower = canvas.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
         _panel(upper, resources, ("target",), claims)
         others = tuple(role for role in resources.roles if role != "target")
-        _panel(lower, resources, others, ())
+        _panel(middle, resources, others, ())
+        _cpu_panel(lower, resources)
         _number_repeats(upper, resources)
         lower.set_xlabel("seconds from the start of the run")
 
     return Plot(
         title=_title(dossier, resources.roles["target"], claims),
         alt=_alt(resources),
-        columns=("role", "at_s", "rss_bytes"),
+        columns=("role", "at_s", "rss_bytes", "cpu_percent"),
         rows=list(_rows(resources)),
         draw=draw,
-        height_in=3.9,
+        height_in=4.9,
     )
 
 
@@ -75,21 +76,32 @@ def _alt(resources: Resources) -> str:
         f"{role} at most {quantity(float(np.nanmax(usage.rss_bytes)), 'bytes')}"
         for role, usage in resources.roles.items()
     )
-    return f"Line chart of resident memory over the run: {', '.join(peaks)}."
+    busy = (
+        f"{role} {quantity(float(np.nanmedian(usage.cpu_percent)), 'percent')}"
+        for role, usage in resources.roles.items()
+        if not np.isnan(usage.cpu_percent).all()
+    )
+    return (
+        f"Line charts over the run. Resident memory: {', '.join(peaks)}. Median CPU, of one core:"
+        f" {', '.join(busy) or 'not readable'}."
+    )
 
 
-def _rows(resources: Resources) -> Iterator[tuple[str, str, str]]:
+def _rows(resources: Resources) -> Iterator[tuple[str, str, str, str]]:
     for role, usage in resources.roles.items():
-        for at, rss in zip(usage.at_s, usage.rss_bytes, strict=True):
-            yield role, f"{at:g}", "" if np.isnan(rss) else f"{rss:.0f}"
+        for at, rss, cpu in zip(usage.at_s, usage.rss_bytes, usage.cpu_percent, strict=True):
+            yield (
+                role,
+                f"{at:g}",
+                "" if np.isnan(rss) else f"{rss:.0f}",
+                "" if np.isnan(cpu) else f"{cpu:.1f}",
+            )
 
 
 def _panel(
     axes: Axes, resources: Resources, roles: tuple[str, ...], claims: tuple[Claim, ...]
 ) -> None:
-    for number, (_, start, end) in enumerate(resources.repeats):
-        if number % 2 == 0:
-            axes.axvspan(start, end, color=PALE, alpha=0.55, linewidth=0, zorder=0)
+    _shade_repeats(axes, resources)
     highest = 0.0
     for role in roles:
         colour, dash, name = _ROLES.get(role, (GREY, "-", role))
@@ -104,6 +116,41 @@ def _panel(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} MB"))
     axes.set_ylabel("resident memory")
     axes.grid(visible=False, axis="x")
+
+
+def _cpu_panel(axes: Axes, resources: Resources) -> None:
+    """Draw CPU a second, each role's name above the panel in its colour and dash."""
+    _shade_repeats(axes, resources)
+    keys = []
+    for role, usage in resources.roles.items():
+        colour, dash, name = _ROLES.get(role, (GREY, "-", role))
+        seconds, busy = _by_second(usage)
+        (line,) = axes.plot(seconds, busy, color=colour, linestyle=dash, linewidth=1.4, label=name)
+        keys.append(line)
+    axes.axhline(100, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.set_ylim(0, 125)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+    axes.set_ylabel("CPU, of one core")
+    axes.grid(visible=False, axis="x")
+    axes.legend(handles=keys, loc="upper right", ncols=3, frameon=False, fontsize=7.5)
+
+
+def _by_second(usage: Usage) -> tuple[Floats, Floats]:
+    """Return whole seconds and the mean CPU of each; a hole where no process was sampled."""
+    known = ~np.isnan(usage.cpu_percent)
+    if not known.any():
+        return np.array([]), np.array([])
+    second = np.floor(usage.at_s[known]).astype(np.int64)
+    count = np.bincount(second)
+    total = np.bincount(second, weights=usage.cpu_percent[known])
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return np.arange(len(mean), dtype=np.float64) + 0.5, mean.astype(np.float64)
+
+
+def _shade_repeats(axes: Axes, resources: Resources) -> None:
+    for number, (_, start, end) in enumerate(resources.repeats):
+        if number % 2 == 0:
+            axes.axvspan(start, end, color=PALE, alpha=0.55, linewidth=0, zorder=0)
 
 
 def _broken_at_gaps(usage: Usage) -> tuple[Floats, Floats]:

@@ -1,0 +1,220 @@
+"""Chapters written by hand, of several shapes, and what adopting makes of them."""
+
+import difflib
+from textwrap import dedent
+
+import pytest
+
+from reports.adopt import adopt
+from reports.claimed import Amount, parse_amount
+from reports.regions import find_regions
+
+CLASSIC = """\
+---
+chap: 7
+title: "Seeing the build"   # quoted
+words_target: 2000
+words: 1833
+status: draft
+---
+
+# Seeing the build
+
+A build that says nothing for ten minutes is a build nobody trusts.
+
+## What it can carry
+
+| Metric | Value |
+|--------|-------|
+| Max concurrent clients | 50 |
+| Events per second | 1000+ |
+| Average latency | <5ms |
+| Memory usage | <100MB |
+
+## Who may listen
+
+![How a listener shows who it is](../assets/images/ch3-auth.png)
+
+What we tried against it:
+
+1. ✅ Unauthorized connections rejected
+2. ✅ Token validated on every message
+3. ✅ Rate limiting prevents DoS
+4. ✅ No sensitive data in events
+5. ✅ Idle connections time out
+
+Limits:
+
+- Max 100 requests per minute per IP
+- Max 10 concurrent connections per IP
+- Stale connections are removed after 5 minutes
+- Reconnect with back-off: 1s, 2s, 4s, up to 30s
+
+```markdown
+| Metric | Value |
+|---|---|
+| Average latency | <1ms |
+
+1. ✅ not this
+```
+
+![Limits at work](../assets/images/ch3-monitoring.png)
+"""
+
+
+def names(text):
+    return [region.name for region in find_regions(adopt(text, "ch.md").text, "ch.md")]
+
+
+def only_markers_were_added(before, after):
+    matcher = difflib.SequenceMatcher(
+        None, before.splitlines(keepends=True), after.splitlines(keepends=True), autojunk=False
+    )
+    return all(
+        op == "equal"
+        or (op == "insert" and all("wsproof:" in line for line in after.splitlines()[c:d]))
+        for op, _, _, c, d in matcher.get_opcodes()
+    )
+
+
+def test_tables_lists_and_pictures_are_marked_and_nothing_else_is_touched():
+    adopted = adopt(CLASSIC, "ch.md")
+    assert names(CLASSIC) == ["load", "ch3-auth", "security", "ch3-monitoring"]
+    assert only_markers_were_added(CLASSIC, adopted.text)
+    assert [region.edited for region in find_regions(adopted.text, "ch.md")] == [False] * 4
+
+
+def test_each_claimed_bound_is_copied_in_the_metrics_own_unit():
+    claims = {claim.id: claim for claim in adopt(CLASSIC, "ch.md").claims}
+    bounds = {
+        claim.id: (claim.comparison, claim.bound, claim.unit)
+        for claim in claims.values()
+        if claim.group == "load"
+    }
+    assert bounds == {
+        "concurrent-clients": (">=", 50, "clients"),
+        "events-per-second": (">=", 1000, "events/s"),
+        "average-latency": ("<", 5000, "us"),
+        "memory": ("<", 100_000_000, "bytes"),
+    }
+    assert claims["average-latency"].claimed == "<5ms"
+    assert claims["average-latency"].section == "What it can carry"
+    assert claims["average-latency"].given == (
+        "clients_offered >= 50",
+        "events_offered_per_s >= 1000",
+    )
+    assert claims["concurrent-clients"].given == ("clients_offered >= 50",)
+
+
+def test_the_check_list_and_the_limits_become_claims_on_what_carries_them():
+    claims = {claim.id: claim for claim in adopt(CLASSIC, "ch.md").claims}
+    security = [one.id for one in claims.values() if one.group == "security"]
+    assert security == [
+        "unauthorized-rejected",
+        "validated-on-every-message",
+        "rate-limiting-holds",
+        "nothing-sensitive-in-events",
+        "idle-connections-close",
+    ]
+    assert claims["rate-limiting-holds"].label == "Rate limiting prevents DoS"
+    limits = {one.id: one.claimed for one in claims.values() if one.group == "limits"}
+    assert limits == {
+        "requests-per-minute": "100",
+        "connections-per-address": "10",
+        "stale-connections-removed": "5",
+    }
+    assert claims["back-off"].metric == "reconnect_delays_on_schedule"
+
+
+def test_adopting_twice_adds_nothing():
+    once = adopt(CLASSIC, "ch.md").text
+    again = adopt(once, "ch.md")
+    assert (again.text, again.claims) == (once, ())
+
+
+VARIATIONS = {
+    "carriage returns": (CLASSIC.replace("\n", "\r\n"), 4),
+    "a byte order mark": ("\ufeff" + CLASSIC, 4),
+    "no final newline": (CLASSIC.rstrip("\n"), 4),
+    "no front matter": (CLASSIC.partition("---\n\n")[2], 4),
+    "ticked boxes": (CLASSIC.replace("✅", "[x]"), 4),
+    "bullets with ticks": (
+        "\n".join(
+            "- ✅" + line[4:] if line[1:4] == ". ✅" else line for line in CLASSIC.split("\n")
+        ),
+        4,
+    ),
+    "other figures' names": (CLASSIC.replace("ch3-", "fig-7-"), 4),
+    "a table without outer pipes": (
+        CLASSIC.replace("| Metric | Value |", "Metric | Value").replace(
+            "|--------|-------|", "---|---"
+        ),
+        4,
+    ),
+    "cells with figures already": (
+        CLASSIC.replace("| <5ms |", "| 0.9 ms (claimed <5ms) |"),
+        4,
+    ),
+    "a list inside a quotation is left alone": (
+        "\n".join(f"> {line}" if line[1:4] == ". ✅" else line for line in CLASSIC.split("\n")),
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", VARIATIONS)
+def test_variations_of_the_shape_are_adopted_and_every_other_byte_stays(shape):
+    text, expected = VARIATIONS[shape]
+    adopted = adopt(text, "ch.md")
+    assert len(adopted.found) == expected
+    kept = [line for line in adopted.text.splitlines(keepends=True) if "wsproof:" not in line]
+    assert "".join(kept).rstrip("\r\n") == text.removeprefix("\ufeff").rstrip("\r\n") or (
+        "".join(kept).rstrip("\r\n") == text.rstrip("\r\n")
+    )
+    assert adopted.text.startswith("\ufeff") == text.startswith("\ufeff")
+    if shape != "no final newline":
+        assert only_markers_were_added(text, adopted.text)
+
+
+def test_a_row_that_nothing_measures_becomes_a_claim_that_says_so():
+    text = dedent(
+        """\
+        | Property | Target |
+        |----------|-------:|
+        | Throughput | at least 2,500 events/s |
+        | p99 latency | under 20 ms |
+        | Memory | 64 MiB |
+        | Latency | fast |
+        | Uptime | 99.9% |
+        """
+    )
+    claims = {claim.id: claim for claim in adopt(text, "ch.md").claims}
+    assert claims["events-per-second"].bound == 2500
+    assert (claims["p99-latency"].metric, claims["p99-latency"].bound) == ("response_p99_us", 20000)
+    assert claims["memory"].bound == 64 * 2**20
+    assert claims["latency"].unmeasured == "'fast' is no bound in us"
+    assert claims["uptime"].unmeasured == "no metric of ours is known to decide it"
+
+
+def test_a_chapter_with_nothing_to_keep_true_stays_as_it_is():
+    text = "# Words\n\n| Name | Colour |\n|---|---|\n| sky | blue |\n\n- a\n- b\n\n![x](cat.png)\n"
+    adopted = adopt(text, "ch.md")
+    assert (adopted.text, adopted.claims, adopted.found) == (text, (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("50", Amount(None, 50, "")),
+        ("1000+", Amount(">=", 1000, "")),
+        ("1,000+/s", Amount(">=", 1000, "")),
+        ("<5ms", Amount("<", 5, "ms")),
+        ("≤ 2.5 s", Amount("<=", 2.5, "s")),
+        ("under 100 MB", Amount("<", 100, "mb")),
+        ("At least 10k events", Amount(">=", 10000, "events")),
+        ("up to 50 clients", Amount("<=", 50, "clients")),
+        ("fast", None),
+    ],
+)
+def test_an_amount_is_read_with_its_sign_and_unit(text, amount):
+    assert parse_amount(text) == amount
