@@ -13,7 +13,7 @@ from typing import NamedTuple
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
 from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.uri import parse_uri
 
 from loadtests.frames import Walker
@@ -78,12 +78,9 @@ class Connection:
         self._resumes = resumes
         self._subscribed = b""
         self._head = bytearray()
-        self._protocol = ClientProtocol(parse_uri(credentials.url), max_size=None)
-        request = self._protocol.connect()
-        for name, value in credentials.headers.items():
-            request.headers[name] = value
-        self._protocol.send_request(request)
-        self._flush()
+        #: For the handshake only: what it remembers of one weighs 2 KB a client.
+        self._protocol: ClientProtocol | None = None
+        self._begin()
 
     def receive(self, data: bytes) -> list[int]:
         """Take bytes from the peer; return the event numbers they completed."""
@@ -138,12 +135,19 @@ class Connection:
     def leave(self) -> None:
         """Close the connection properly: 1000, going by our own will."""
         if self.stage not in {Stage.HANDSHAKE, Stage.CLOSED}:
-            self._protocol.send_close(1000)
-            self._flush()
+            self._send(Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True))
 
     def text_frame(self, payload: bytes) -> bytes:
         """Return one masked text message as it goes over the wire."""
         return Frame(Opcode.TEXT, payload).serialize(mask=True)
+
+    def _begin(self) -> None:
+        self._protocol = ClientProtocol(parse_uri(self._credentials.url), max_size=None)
+        request = self._protocol.connect()
+        for name, value in self._credentials.headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._send(b"".join(self._protocol.data_to_send()))
 
     def _handshake(self, data: bytes) -> bytes:
         """Feed the response's head to the protocol; return what came after it."""
@@ -156,11 +160,13 @@ class Connection:
         if not head.startswith(b"HTTP/1.1 101"):
             self._closed(_status(head))
             return b""
+        assert self._protocol is not None  # noqa: S101 - there until the handshake is over
         self._protocol.receive_data(head + separator)
         self._protocol.events_received()
         if self._protocol.state is not State.OPEN:
             self._closed(f"a handshake that is none: {self._protocol.handshake_exc}")
             return b""
+        self._protocol, self._head = None, bytearray()
         self.answer = "101"
         self._enter_authentication()
         return rest
@@ -226,27 +232,30 @@ class Connection:
             self.stage = Stage.READY
 
     def _control(self) -> None:
-        """Hand control frames to the protocol, which answers pings and closes."""
+        """Hand control frames to a protocol, which answers pings and closes.
+
+        They are rare, so it is made when they come and not kept.
+        """
         controls, self.walker.controls = self.walker.controls, []
         self.controls += len(controls)
+        protocol = Protocol(Side.CLIENT, state=State.OPEN, max_size=None)
         for opcode, payload in controls:
             if opcode == Opcode.CLOSE:
                 self._closed(_close_code(payload))
             try:
                 # The sans-I/O parser reads the wire; a control frame is its two bytes and payload.
-                self._protocol.receive_data(bytes((0x80 | opcode, len(payload))) + payload)
-                self._protocol.events_received()
+                protocol.receive_data(bytes((0x80 | opcode, len(payload))) + payload)
+                protocol.events_received()
             except WebSocketException as error:
                 self._closed(str(error))
-        self._flush()
+        self._send(b"".join(protocol.data_to_send()))
 
     def _say(self, text: str) -> None:
-        self._protocol.send_text(text.encode())
-        self._flush()
+        self._send(self.text_frame(text.encode()))
 
-    def _flush(self) -> None:
-        for part in self._protocol.data_to_send():
-            self.outgoing += self.sealed(part)
+    def _send(self, data: bytes) -> None:
+        if data:
+            self.outgoing += self.sealed(data)
         if self._tls is not None:
             self.outgoing += self._tls.outgoing()
 
