@@ -134,6 +134,10 @@ class Launch:
         """Tell whether the started process still runs; True if it is not ours to know."""
         return self._process is None or self._process.poll() is None
 
+    def ended(self, within_s: float) -> bool:
+        """Tell whether the started process ends within the time; False if it is not ours."""
+        return self._process is not None and self._ended_within(within_s)
+
     def stop(self) -> None:
         """Ask the process to stop, wait, and kill what is left of its session. Idempotent."""
         process, start = self._process, self.target.start

@@ -23,6 +23,9 @@ BRACKET_S = 10.0
 #: A check that takes ten times its stated cost, and this much on top, is cut off.
 _GRACE_S = 30.0
 
+#: How long a process that serves nobody any more is given to be seen ending.
+_ENDING_S = 1.0
+
 _HINDERED = (CannotTellError, UnreachableError, StreamEndedError, NotServedError, TimeoutError)
 
 
@@ -59,7 +62,9 @@ async def conduct(check: Check, server: Server) -> Conducted:
         await bench.close()
         after = await served(bench, "after")
     await bench.close()
-    died = "" if server.alive else "the service ended during the check"
+    # A process that is ending has closed its sockets a moment before it is gone.
+    gone = await asyncio.to_thread(server.launch.ended, _ENDING_S if after else 0.0)
+    died = "the service ended during the check" if gone else ""
     course = Course(tuple(bench.observations), before, after, died, problem, inapplicable)
     seconds = time.monotonic() - started
     return Conducted(course, bench.transcript.lines(), bench.figures, seconds)

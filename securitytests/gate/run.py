@@ -135,7 +135,7 @@ class Gate:
         for check, _ in suspects:
             async with self._server(self._plan.target) as server:
                 again.append((check, await conduct(check, server)))
-        found = any(conducted.course.died for _, conducted in again)
+        found = any(one.course.died or one.course.after for _, one in again)
         names = ", ".join(check.id for check, _ in suspects)
         for check, conducted in again if found else suspects:
             course = conducted.course

@@ -28,6 +28,9 @@ ENDS = frozenset({"close", "eof", "reset", "violation"})
 _KEPT_TEXTS = 2_000
 _KEPT_CHARS = 8 * 2**20
 
+#: What a write gets at least, even when the wait it belongs to is over.
+_WRITE_S = 0.05
+
 #: Largest assembled message.
 _MESSAGE_BYTES = 8 * 2**20
 
@@ -232,6 +235,8 @@ class Peer:
                 return self._end("reset", error.how)
             if received is not None:
                 return received
+            if _now() > deadline:  # fragments without end are silence, too
+                return Received("silence", _now())
         return self._ended
 
     async def _next(self, deadline: float) -> Received | None:
@@ -249,7 +254,8 @@ class Peer:
         match frame.opcode:
             case Opcode.PING:
                 if self.answers_pings:
-                    await self.send_frame(frame.payload, Opcode.PONG)
+                    pong = encode_frame(frame.payload, Opcode.PONG)
+                    await self.send(pong, "pong", max(deadline - _now(), _WRITE_S))
                 return self._heard("ping", "")
             case Opcode.PONG:
                 return self._heard("pong", frame.payload.decode("latin-1"))
@@ -306,6 +312,8 @@ class Peer:
                 return received
             if received.kind in ENDS or received.kind == "silence":
                 return received
+            if _now() > deadline:
+                return Received("silence", _now())
 
     async def until_end(self, within: float, *, stop_at: str | None = None) -> Ending:
         """Listen until the connection ends, `within` passes, or a message has `stop_at` in it."""

@@ -1,0 +1,102 @@
+"""From the course of a check to its verdict, and from verdicts to an exit code."""
+
+from datetime import date
+
+import pytest
+
+from monitor.contract.findings import Finding, Observation
+from monitor.contract.promises import Waiver
+from monitor.contract.verdicts import ExitCode, Severity, UsageError, Verdict
+from securitytests.check import Check, Claim
+from securitytests.gate.conclude import Course, conclude, declined, exit_code, require_known
+
+GOOD = Observation("header", Verdict.PASS, "refused", "HTTP 401")
+BAD = Observation("query", Verdict.FAIL, "refused", "HTTP 101")
+UNSURE = Observation("message", Verdict.INCONCLUSIVE, "tried", "no signing key")
+
+
+async def nothing(bench):
+    """Do nothing."""
+
+
+def check(name="AU1", claim=Claim.UNAUTHORIZED):
+    return Check(name, "t", claim, Severity.HIGH, (), "r", 1.0, nothing, "why")
+
+
+@pytest.mark.parametrize(
+    ("course", "verdict", "reason"),
+    [
+        (Course((GOOD,)), Verdict.PASS, "1 observations"),
+        (Course(()), Verdict.INCONCLUSIVE, "observed nothing"),
+        (Course((GOOD, BAD, UNSURE)), Verdict.FAIL, "query: expected refused; got HTTP 101"),
+        (Course((GOOD, UNSURE)), Verdict.INCONCLUSIVE, "no signing key"),
+        (Course((GOOD,), before="no answer"), Verdict.INCONCLUSIVE, "before the check: no answer"),
+        (Course((GOOD,), after="no answer"), Verdict.FAIL, "and not after: no answer"),
+        (Course((GOOD,), died="the service ended"), Verdict.FAIL, "the service ended"),
+        (Course((GOOD,), problem="boom"), Verdict.INCONCLUSIVE, "boom"),
+        (Course((BAD,), problem="boom"), Verdict.FAIL, "HTTP 101"),
+        (Course((), inapplicable="no page"), Verdict.INCONCLUSIVE, "must be declined"),
+    ],
+)
+def test_a_course_leads_to_a_verdict_and_no_data_never_passes(course, verdict, reason):
+    conclusion = conclude(check(), course)
+    assert conclusion.verdict is verdict
+    assert reason in conclusion.reason
+
+
+def test_only_a_baseline_is_not_applicable_by_itself():
+    course = Course((), inapplicable="the profile has no page")
+    assert conclude(check(claim=None), course).verdict is Verdict.NOT_APPLICABLE
+
+
+WAIVER = Waiver("AU1", "ops", "links need it", date(2030, 1, 31))
+
+
+@pytest.mark.parametrize(
+    ("course", "today", "verdict"),
+    [
+        (Course((BAD,)), date(2030, 1, 31), Verdict.WAIVED),
+        (Course((GOOD,)), date(2030, 1, 31), Verdict.PASS),
+        (Course((UNSURE,)), date(2030, 1, 31), Verdict.INCONCLUSIVE),
+        (Course((BAD,)), date(2030, 2, 1), Verdict.FAIL),
+        (Course((GOOD,)), date(2030, 2, 1), Verdict.FAIL),
+    ],
+)
+def test_a_waiver_holds_through_its_last_day_and_an_expired_one_fails(course, today, verdict):
+    assert conclude(check(), course, [WAIVER], today).verdict is verdict
+
+
+def test_a_check_is_declined_by_its_id_or_its_claim_and_a_baseline_never():
+    assert declined(check("RL5"), {"RL*": "no limits"}) == "no limits"
+    assert declined(check(), {"unauthorized-rejected": "open to all"}) == "open to all"
+    assert declined(check(), {"RL*": "no limits"}) is None
+    assert declined(check("HT1", claim=None), {"HT1": "no pages"}) is None
+
+
+def test_what_is_declined_or_waived_must_exist():
+    require_known([check()], ["AU*", "unauthorized-rejected"], ["AU1"])
+    with pytest.raises(UsageError, match=r"`waivers`: 'AU9' matches no check"):
+        require_known([check()], [], ["AU9"])
+
+
+def finding(name, verdict):
+    return Finding(name, "t", verdict, Severity.HIGH, None, (), "r", "x", "", "", (), "again", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected", "code"),
+    [
+        ({"A": Verdict.PASS}, ["A"], ExitCode.HOLDS),
+        ({"A": Verdict.PASS, "B": Verdict.NOT_APPLICABLE}, ["A"], ExitCode.HOLDS),
+        ({"A": Verdict.WAIVED}, ["A"], ExitCode.HOLDS),
+        ({"A": Verdict.PASS, "B": Verdict.NOT_RUN}, ["A"], ExitCode.HOLDS),
+        ({"A": Verdict.FAIL, "B": Verdict.INCONCLUSIVE}, ["A", "B"], ExitCode.BROKEN),
+        ({"A": Verdict.PASS, "B": Verdict.INCONCLUSIVE}, ["A", "B"], ExitCode.NO_VERDICT),
+        ({"A": Verdict.PASS}, ["A", "B"], ExitCode.NO_VERDICT),
+        ({"A": Verdict.NOT_APPLICABLE}, [], ExitCode.NO_VERDICT),
+        ({}, [], ExitCode.NO_VERDICT),
+    ],
+)
+def test_the_exit_code_is_zero_only_for_what_was_proven(verdicts, expected, code):
+    findings = [finding(name, verdict) for name, verdict in verdicts.items()]
+    assert exit_code(findings, expected) is code

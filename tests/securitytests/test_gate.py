@@ -1,0 +1,200 @@
+"""The gate against real targets: sound, absent, half-configured, fragile and foreign ones."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.contract.evidence import FINDINGS, TRANSCRIPTS, load_run
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "monitor" / "target.toml").read_text(encoding="utf-8")
+
+MINIMAL = """
+format = 1
+name = "somebody's service"
+url = "{url}"
+
+[publish]
+message = '{{event}}'
+"""
+
+
+def audit(tmp_path, *arguments, profile=None, **environment):
+    """Run the command on a profile given as text; return exit code, findings by id, and output."""
+    if profile is not None:
+        (tmp_path / "target.toml").write_text(profile, encoding="utf-8")
+        arguments = ("--target", str(tmp_path / "target.toml"), *arguments)
+    command = [sys.executable, "-m", "scripts.wsproof", "audit", *arguments]
+    done = subprocess.run(
+        [*command, "--runs", str(tmp_path / "runs"), "--json", str(tmp_path / "audit.json")],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    written = tmp_path / "audit.json"
+    found = json.loads(written.read_bytes())["findings"] if written.exists() else []
+    return done.returncode, {one["id"]: one for one in found}, done.stdout + done.stderr
+
+
+def test_the_reference_monitor_passes_and_leaves_evidence(tmp_path):
+    code, found, said = audit(tmp_path)
+    assert {one["verdict"] for one in found.values()} == {"PASS"}, said
+    assert code == 0
+    run = load_run(next((tmp_path / "runs").iterdir()))
+    assert run.record.kind == "audit"
+    assert run.record.parameters["real_time"] is False
+    metrics = run.record.metrics
+    assert metrics["checks_passed"].value == len(found)
+    assert metrics["idle_connections_close_checks_failed"].value == 0
+    assert metrics["target_rss_peak_bytes"].value > 10_000_000
+    assert {line["id"] for line in run.lines(FINDINGS)} == set(found)
+    transcripts = [line["summary"] for line in run.lines(TRANSCRIPTS)]
+    assert not any("eyJ" in summary for summary in transcripts)
+    assert any("[token]" in summary for summary in transcripts)
+
+
+def test_a_target_that_is_down_proves_nothing(tmp_path):
+    profile = MINIMAL.format(url="ws://127.0.0.1:9/")
+    code, found, said = audit(tmp_path, "--only", "HS5,FR1", profile=profile)
+    assert code == 3
+    assert {one["verdict"] for one in found.values()} == {"INCONCLUSIVE"}
+    assert "a legitimate client was not served before the check: 127.0.0.1 port 9" in said
+
+
+def test_a_target_that_does_not_start_proves_nothing(tmp_path):
+    profile = REFERENCE.replace('"serve"', '"no-such-command"')
+    code, found, said = audit(tmp_path, "--only", "HS5", profile=profile)
+    assert (code, found) == (3, {})
+    assert "did not become ready" in said
+
+
+def test_a_half_configured_target_proves_nothing(tmp_path):
+    start = REFERENCE.index("[tokens.publish]")
+    end = REFERENCE.index("[tokens.admin]")
+    missing = '[tokens.publish]\nenvironment = "TOKEN_NOBODY_SET"\n\n'
+    profile = REFERENCE[:start] + missing + REFERENCE[end:]
+    code, found, said = audit(tmp_path, "--only", "HS1,AU1", profile=profile)
+    assert code == 3
+    assert {one["verdict"] for one in found.values()} == {"INCONCLUSIVE"}
+    assert "the environment has no TOKEN_NOBODY_SET; set it" in said
+
+
+def test_a_target_that_an_attack_kills_fails_and_the_attack_is_named(tmp_path):
+    profile = REFERENCE.replace('"-m", "scripts.wsproof", "serve"', '"{folder}/fragile.py"')
+    (tmp_path / "fragile.py").write_text(Path(__file__).with_name("fragile.py").read_text())
+    code, found, said = audit(
+        tmp_path, "--only", "FR1,HS5,AU1,ID1", profile=profile, PYTHONPATH=str(ROOT)
+    )
+    assert code == 1
+    verdicts = {name: one["verdict"] for name, one in found.items()}
+    assert verdicts == {"FR1": "FAIL", "HS5": "PASS", "AU1": "PASS", "ID1": "PASS"}, said
+    assert found["FR1"]["reason"] == "the service ended during the check"
+
+
+def test_an_empty_profile_proves_no_claim(tmp_path):
+    null_server = (ROOT / "loadtests" / "nullserver.toml").read_text(encoding="utf-8")
+    code, found, said = audit(tmp_path, profile=null_server)
+    assert code in {1, 3}, said
+    claims = {one["claim"] for one in found.values()}
+    proven = {
+        claim
+        for claim in claims
+        if all(one["verdict"] == "PASS" for one in found.values() if one["claim"] == claim)
+    }
+    assert proven == set()
+
+
+def test_selecting_nothing_is_no_verdict(tmp_path):
+    code, _, said = audit(tmp_path, "--only", "ZZ*")
+    assert code == 3
+    assert "no check matches" in said
+
+
+WAIVER = """
+[[waivers]]
+check = "HS5"
+owner = "operations"
+reason = "old clients"
+expires = 2020-01-01
+"""
+
+
+def test_an_expired_waiver_fails(tmp_path):
+    code, found, _ = audit(tmp_path, "--only", "HS5", profile=REFERENCE + WAIVER)
+    assert code == 1
+    assert "waiver expired on 2020-01-01 (operations)" in found["HS5"]["reason"]
+
+
+def test_a_waiver_of_what_does_not_exist_is_a_wrong_profile(tmp_path):
+    profile = REFERENCE + WAIVER.replace("HS5", "HS99")
+    code, _, said = audit(tmp_path, "--only", "HS5", profile=profile)
+    assert code == 2
+    assert "'HS99' matches no check" in said
+
+
+def test_a_declined_check_is_not_applicable_and_alone_proves_nothing(tmp_path):
+    profile = REFERENCE.replace("[short]", '[declined]\nRL1 = "no limits here"\n\n[short]')
+    code, found, _ = audit(tmp_path, "--only", "RL1", profile=profile)
+    assert code == 3
+    assert found["RL1"]["verdict"] == "NOT_APPLICABLE"
+    assert found["RL1"]["reason"] == "declined: no limits here"
+
+
+def test_another_host_is_refused_before_anything_is_sent(tmp_path):
+    profile = MINIMAL.format(url="ws://192.0.2.1:9/")
+    code, found, said = audit(tmp_path, "--only", "HS5", profile=profile)
+    assert (code, found) == (5, {})
+    assert "--i-am-allowed-to-test 192.0.2.1" in said
+
+
+def test_a_destructive_audit_of_another_host_needs_budgets(tmp_path):
+    profile = MINIMAL.format(url="ws://192.0.2.1:9/")
+    permission = ("--i-am-allowed-to-test", "192.0.2.1", "--tier", "destructive")
+    code, _, said = audit(tmp_path, *permission, profile=profile)
+    assert code == 2
+    assert "needs budgets" in said
+
+
+def test_listing_connects_to_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.wsproof", "audit", "--list", "--json", "-"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = {one["id"]: one for one in json.loads(done.stdout)}
+    assert listed["AU1"]["claim"] == "unauthorized-rejected"
+    assert listed["AU1"]["references"] == ["CWE-306"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "code", "outcome"),
+    [
+        (REFERENCE, 0, "1 passed"),
+        (REFERENCE + WAIVER, 1, "1 failed"),
+        (MINIMAL.format(url="ws://127.0.0.1:9/"), 3, "1 error"),
+        (MINIMAL.format(url="ws://192.0.2.1:9/"), 5, "1 error"),
+    ],
+    ids=["passes", "fails", "down", "another host"],
+)
+def test_pytest_is_an_entrance_with_the_same_verdicts(tmp_path, profile, code, outcome):
+    (tmp_path / "target.toml").write_text(profile, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "securitytests", "-q", "-k", "HS5"]
+    done = subprocess.run(
+        [*command, "--target", str(tmp_path / "target.toml")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert done.returncode == code

@@ -1,0 +1,124 @@
+"""Seeded flaws: the gate bites, only where it should, and a mutant that does not fit is told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.contract.evidence import load_run
+from monitor.contract.target import load_target
+from monitor.contract.verdicts import ExitCode, UsageError, Verdict
+from securitytests.check import Claim, discover
+from securitytests.gate.mutation import (
+    CONTROLS,
+    chosen_checks,
+    judge_trial,
+    mutated,
+    mutation_exit_code,
+)
+from securitytests.mutants.registry import Mutant, find
+from securitytests.mutants.registry import discover as discover_mutants
+
+ROOT = Path(__file__).parents[2]
+
+
+def _apply(patch):
+    patch.changes += 1
+
+
+def seeded(caught_by=("HS1",), may=("HS*",)):
+    return Mutant("flaw", "wrong", Claim.UNAUTHORIZED, caught_by, may, _apply)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "detected", "strays", "code"),
+    [
+        ({"HS1": "FAIL", "AU1": "PASS"}, True, (), ExitCode.HOLDS),
+        ({"HS1": "FAIL", "HS2": "FAIL"}, True, (), ExitCode.HOLDS),
+        ({"HS1": "FAIL", "AU1": "FAIL"}, True, ("AU1",), ExitCode.BROKEN),
+        ({"HS1": "FAIL", "AU1": "INCONCLUSIVE"}, True, ("AU1",), ExitCode.BROKEN),
+        ({"HS1": "INCONCLUSIVE"}, False, (), ExitCode.BROKEN),
+        ({"HS1": "PASS"}, False, (), ExitCode.BROKEN),
+    ],
+)
+def test_only_a_failure_of_every_named_check_detects_a_flaw(verdicts, detected, strays, code):
+    judged = {name: Verdict(verdict) for name, verdict in verdicts.items()}
+    trial = judge_trial(seeded(), judged, 1.0)
+    assert (trial.detected, trial.strays) == (detected, strays)
+    assert mutation_exit_code([trial]) is code
+
+
+def test_nothing_tried_is_no_verdict():
+    assert mutation_exit_code([]) is ExitCode.NO_VERDICT
+
+
+def test_each_mutant_meets_its_checks_and_controls_it_may_not_disturb():
+    checks = discover()
+    for mutant in discover_mutants().values():
+        chosen = [check.id for check in chosen_checks(mutant, checks, full=False)]
+        assert chosen[: len(mutant.caught_by)] == list(mutant.caught_by)
+        assert len(chosen) == len(mutant.caught_by) + CONTROLS
+        assert len(set(chosen)) == len(chosen)
+        assert len(chosen_checks(mutant, checks, full=True)) == len(checks)
+
+
+def test_a_mutant_of_a_check_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="names ZZ9, which is no check"):
+        chosen_checks(seeded(caught_by=("ZZ9",)), discover(), full=False)
+
+
+def test_only_the_reference_monitor_has_mutants():
+    target = load_target(ROOT / "loadtests" / "nullserver.toml")
+    with pytest.raises(UsageError, match="needs the profile of the reference monitor"):
+        mutated(target, "any_origin")
+
+
+def test_an_unknown_mutant_is_answered_with_the_closest():
+    with pytest.raises(UsageError, match="did you mean 'any_origin'"):
+        find("any_orign")
+
+
+def test_every_mutant_still_fits_the_code_it_changes():
+    """In a process of its own, since patches stay."""
+    program = (
+        "import sys\n"
+        "from securitytests.mutants.patch import Patch\n"
+        "from securitytests.mutants.registry import discover\n"
+        "for mutant in discover().values():\n"
+        "    if not __import__('os').fork():\n"
+        "        patch = Patch()\n"
+        "        try:\n"
+        "            mutant.apply(patch)\n"
+        "            assert patch.changes, 'it changes nothing'\n"
+        "        except Exception as error:\n"
+        "            print(f'{mutant.name}: {error}', flush=True)\n"
+        "        __import__('os')._exit(0)\n"
+        "    __import__('os').wait()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_flaw_of_each_kind_is_caught_and_leaves_evidence(tmp_path):
+    names = "token_excuses_origin,unsigned_tokens,one_byte_too_many,no_redaction"
+    command = [sys.executable, "-m", "scripts.wsproof", "audit", "--mutants", "--only", names]
+    done = subprocess.run(
+        [*command, "--runs", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4/4  detected/seeded" in done.stdout
+    run = load_run(next(tmp_path.iterdir()))
+    assert run.record.scenario == "mutants"
+    assert run.record.metrics["mutants_detected"].value == 4
+    assert run.record.metrics["rate_limiting_holds_mutants_seeded"].value == 1
+    assert all(line["detected"] for line in run.lines("mutants.jsonl"))

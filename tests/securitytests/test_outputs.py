@@ -1,0 +1,192 @@
+"""Each output is read back by a program that is not ours."""
+
+import html.parser
+import json
+import shutil
+import subprocess
+import tarfile
+
+import jsonschema
+import junitparser
+import pytest
+from markdown_it import MarkdownIt
+
+from monitor.contract.findings import Finding, Observation, TranscriptLine
+from monitor.contract.verdicts import Severity, Verdict
+from securitytests.check import discover
+from securitytests.outputs import as_json, junit, markdown, page, sarif, table
+from securitytests.outputs.report import AuditReport
+
+#: Fetched from npm when the tests run; the project itself needs nothing of them.
+SCHEMA = "@microsoft/jest-sarif@1.0.0-beta.0"
+MULTITOOL = "@microsoft/sarif-multitool@5.7.0"
+
+HOSTILE = "<script>alert(1)</script> & \x1b[31m\x00 | `x` ]]>"
+
+
+def finding(name, verdict, **changes):
+    observed = Observation("query", Verdict.FAIL, "refused", f"HTTP 101 {HOSTILE}")
+    return Finding(
+        id=name,
+        title="A foreign Origin is refused",
+        verdict=verdict,
+        severity=Severity.HIGH,
+        claim="unauthorized-rejected",
+        references=("CWE-1385",),
+        remediation="Compare Origin.",
+        reason=f"query: expected refused; got HTTP 101 {HOSTILE}",
+        expected="refused",
+        actual="HTTP 101",
+        observations=(observed,),
+        repeat=f"wsproof audit --only {name}",
+        seconds=0.25,
+        **changes,
+    )
+
+
+REPORT = AuditReport(
+    findings=(
+        finding("AU1", Verdict.PASS),
+        finding("AU5", Verdict.INCONCLUSIVE),
+        finding("HS1", Verdict.FAIL),
+        finding("HS5", Verdict.NOT_APPLICABLE),
+        finding("RL1", Verdict.WAIVED, waiver="ops, until 2030-01-01: old clients"),
+        finding("SE2", Verdict.NOT_RUN),
+    ),
+    transcripts=(TranscriptLine("HS1", "query", 0.1, 1, "sent", f"GET / {HOSTILE}", 10),),
+    target="a service",
+    target_url="ws://127.0.0.1:1/",
+    profile="target.toml",
+    real_time=False,
+    started_at="2025-01-01T12:00:00Z",
+    seconds=12.5,
+    exit_code=1,
+    version="0.1.0",
+)
+
+
+def test_the_summary_counts_what_was_applicable():
+    assert REPORT.summary == (
+        "5 of 6 checks applicable: 1 PASS, 1 FAIL, 1 INCONCLUSIVE, 1 NOT_APPLICABLE, 1 WAIVED,"
+        " 1 NOT_RUN"
+    )
+
+
+def test_json_holds_everything():
+    document = json.loads(as_json.render(REPORT))
+    assert document["counts"]["FAIL"] == 1
+    assert document["findings"][2]["observations"][0]["actual"].endswith(HOSTILE)
+    assert document["transcripts"][0]["check"] == "HS1"
+
+
+def test_junit_is_read_by_another_reader_with_each_verdict_in_its_place():
+    (suite,) = junitparser.JUnitXml.fromstring(junit.render(REPORT))
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (6, 1, 2, 2)
+    outcomes = {case.name.split()[0]: [type(r).__name__ for r in case.result] for case in suite}
+    assert outcomes == {
+        "AU1": [],
+        "AU5": ["Error"],
+        "HS1": ["Failure"],
+        "HS5": ["Skipped"],
+        "RL1": ["Skipped"],
+        "SE2": ["Error"],
+    }
+    (failure,) = next(case for case in suite if case.name.startswith("HS1")).result
+    assert "Repeat: wsproof audit --only HS1" in failure.text
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory):
+    if shutil.which("npm") is None:
+        pytest.fail("npm: not there; install it with: apt-get install -y nodejs npm")
+    folder = tmp_path_factory.mktemp("npm")
+
+    def run(*command):
+        done = subprocess.run(
+            [shutil.which("npm"), *command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    return run
+
+
+@pytest.mark.slow
+def test_sarif_is_valid_by_the_published_schema(npm):
+    folder = npm("pack", "--silent", SCHEMA)
+    with tarfile.open(next(folder.glob("*jest-sarif*.tgz"))) as package:
+        name = next(name for name in package.getnames() if "schemas/sarif-2.1.0" in name)
+        schema = json.load(package.extractfile(name))
+    log = json.loads(sarif.render(REPORT, discover()))
+    jsonschema.Draft7Validator(schema).validate(log)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(schema).validate({**log, "version": "2"})
+
+
+@pytest.mark.slow
+def test_sarif_is_valid_by_the_rules_of_its_makers(npm, tmp_path):
+    folder = npm("install", "--silent", "--no-package-lock", MULTITOOL)
+    (tmp_path / "audit.sarif").write_bytes(sarif.render(REPORT, discover()))
+    multitool = folder / "node_modules/.bin/sarif-multitool"
+    done = subprocess.run(
+        [multitool, "validate", "audit.sarif", "--output", "faults.sarif"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    (run,) = json.loads((tmp_path / "faults.sarif").read_text(encoding="utf-8-sig"))["runs"]
+    assert run["results"] == []
+
+
+def test_sarif_knows_a_finding_again_and_says_what_code_scanning_reads():
+    (run,) = json.loads(sarif.render(REPORT, discover()))["runs"]
+    results = {result["ruleId"]: result for result in run["results"]}
+    assert {name: result["kind"] for name, result in results.items()} == {
+        "AU1": "pass",
+        "AU5": "review",
+        "HS1": "fail",
+        "HS5": "notApplicable",
+        "RL1": "fail",
+    }
+    assert results["RL1"]["suppressions"][0]["status"] == "accepted"
+    again = json.loads(sarif.render(REPORT, discover()))["runs"][0]["results"]
+    assert [r["partialFingerprints"] for r in again] == [
+        r["partialFingerprints"] for r in run["results"]
+    ]
+    rule = run["tool"]["driver"]["rules"][results["HS1"]["ruleIndex"]]
+    assert rule["id"] == "HS1"
+    assert float(rule["properties"]["security-severity"]) == 8.0
+    assert "external/cwe/cwe-1385" in rule["properties"]["tags"]
+
+
+class Tags(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.links = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        self.links += [value for name, value in attrs if name in {"src", "href"}]
+
+
+def test_the_page_stands_alone_and_hostile_text_is_inert():
+    tags = Tags()
+    tags.feed(page.render(REPORT).decode())
+    assert "script" not in tags.seen
+    assert tags.links == []
+
+
+def test_markdown_and_table_show_first_what_needs_attention():
+    text = markdown.render(REPORT).decode()
+    assert "<script>" not in MarkdownIt("commonmark").render(text)
+    assert text.index("### FAIL HS1") < text.index("| AU1 | PASS")
+    told = table.findings(REPORT)
+    assert "HS1 FAIL: query: expected refused" in told
+    assert "repeat: wsproof audit --only HS1" in told
+    assert "RL1 WAIVED" in told

@@ -1,0 +1,35 @@
+"""Transcripts: bounded, and without secrets."""
+
+from securitytests.probe import jws
+from securitytests.probe.transcript import MAX_LINES, Transcript, render, trying
+
+
+def test_tokens_and_protected_texts_never_stand_in_it():
+    transcript = Transcript("AU1")
+    token = jws.sign({"alg": "HS256", "typ": "JWT"}, {"sub": "x"}, b"k")
+    transcript.protect("opaque-secret-token")
+    transcript.note(1, "sent", f"GET /?token={token} HTTP/1.1")
+    transcript.note(1, "sent", f"GET /?token={token.replace('.', '%2E')} HTTP/1.1")
+    transcript.note(1, "sent", "auth opaque-secret-token")
+    for line in transcript.lines():
+        assert "[token]" in line.summary
+        assert token.partition(".")[2] not in line.summary
+
+
+def test_it_keeps_so_many_lines_and_says_how_many_it_left_out():
+    transcript = Transcript("AU1")
+    for number in range(MAX_LINES + 7):
+        transcript.note(1, "received", f"line {number}\r\n\x1b[2J")
+    lines = transcript.lines()
+    assert len(lines) == MAX_LINES + 1
+    assert lines[-1].summary == "7 more lines are left out"
+    assert lines[0].summary == "line 0\\r\\n\\x1b[2J"
+
+
+def test_a_line_names_the_variant_it_belongs_to():
+    transcript = Transcript("AU1", clock=iter([0.0, 1.0, 2.0]).__next__)
+    with trying("query"):
+        transcript.note(2, "sent", "hello", 5)
+    transcript.note(0, "note", "end")
+    assert [line.variant for line in transcript.lines()] == ["query", ""]
+    assert render(transcript.lines()) == "+1.000 #2 > hello\n+2.000 #0 · end"
