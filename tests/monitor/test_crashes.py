@@ -9,7 +9,7 @@ import pytest
 from monitor.client import Event, Gap, Publisher, Subscribed, Subscriber, connector
 
 KILLS = 20
-PUBLISHERS = 2
+NAMES = ("one", "two")
 SUBSCRIBERS = 2
 
 
@@ -19,16 +19,18 @@ class Follower(threading.Thread):
     def __init__(self, url, token):
         super().__init__(daemon=True)
         self.events: list[Event] = []
+        self.heard = dict.fromkeys(NAMES, 0)  # events of each publisher
         self.unrecovered = 0
         self.gaps: list[Gap] = []
         self._subscriber = Subscriber(url, token, since=0)
 
     def run(self):
-        open_ones = PUBLISHERS
+        open_ones = len(NAMES)
         for item in self._subscriber.items():
             match item:
                 case Event(snapshot=False):
                     self.events.append(item)
+                    self.heard[item.run] += 1
                     open_ones -= item.type == "phase_complete"
                 case Subscribed(recovered=False):
                     self.unrecovered += 1
@@ -66,18 +68,19 @@ def test_twenty_kills_under_load_lose_double_and_reorder_nothing(start_monitor, 
     monitor = start_monitor(requests_per_window=10_000)
     stop = threading.Event()
     publishers = [
-        Reporting(monitor.url, monitor.token("publish", subject=name), name, stop)
-        for name in ("one", "two")
+        Reporting(monitor.url, monitor.token("publish", subject=name), name, stop) for name in NAMES
     ]
     followers = [Follower(monitor.url, monitor.token()) for _ in range(SUBSCRIBERS)]
     for thread in (*publishers, *followers):
         thread.start()
-    seen = 0
+    heard = followers[0].heard
+    seen = dict(heard)
     for _ in range(KILLS):
-        # The next kill comes once events flow again, so that each one hits the monitor at work.
-        wait_until(lambda: len(followers[0].events) > seen + 50)  # noqa: B023 - called at once
+        # The next kill comes once events of every publisher flow again, so that each one hits the
+        # monitor at work, and nobody is kept away until its outbox is full.
+        wait_until(lambda: min(count - seen[run] for run, count in heard.items()) > 25)  # noqa: B023
         monitor.kill()
-        seen = len(followers[0].events)
+        seen = dict(heard)
         monitor.start()
     stop.set()
     for thread in (*publishers, *followers):
