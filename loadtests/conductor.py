@@ -307,6 +307,7 @@ class Conductor:
             ),
             point=self.assignment.point.label,
             counted=self.assignment.point.counted,
+            punctual=self.assignment.point.punctual,
             restart_ns=crowd.restart_ns,
         )
 

@@ -56,7 +56,8 @@ class Point(msgspec.Struct, frozen=True):
 
     `label` tells the points of a run apart; repeats of one point share it. A point that is not
     `counted` only looks for where to measure: it is recorded, and no figure is made of it. Nor is
-    one of a `trial` that missed an objective.
+    one of a `trial` that missed an objective. `punctual` says that figures are about when moves
+    were made, so that late ones spoil them.
     """
 
     clients: int
@@ -69,6 +70,7 @@ class Point(msgspec.Struct, frozen=True):
     backoff: Backoff | None = None
     counted: bool = True
     trial: bool = False
+    punctual: bool = True
 
     @property
     def mean_rate(self) -> float:
@@ -98,6 +100,11 @@ class Point(msgspec.Struct, frozen=True):
     def restarts(self) -> bool:
         """True if the target is restarted meanwhile."""
         return any(move.act == "restart" for move in self.moves)
+
+    @property
+    def divisible(self) -> bool:
+        """True if its clients stay to the end, so that several processes can share them."""
+        return not self.moves and not self.strangers and self.backoff is None
 
     @property
     def connections(self) -> int:

@@ -170,6 +170,7 @@ class RepeatResult(msgspec.Struct, frozen=True):
     restart_ns: int = 0
     kept: bool = True
     believed: bool = True
+    punctual: bool = True
     #: Locust processes with clients; above one, those that read another clock say how far it was.
     workers: int = 1
     clocks: tuple[str, ...] = ()

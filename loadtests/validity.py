@@ -154,7 +154,8 @@ def _broken(results: Sequence[RepeatResult], bound_us: float) -> list[str]:
                 f"the generator used {used:.0f} % of a core in the window;"
                 f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
             )
-    lag_us = max((result.part.moves_lag_p99_us or 0.0 for result in results), default=0.0)
+    lags_us = [result.part.moves_lag_p99_us or 0.0 for result in results if result.punctual]
+    lag_us = max(lags_us, default=0.0)
     if lag_us > MOVES_LATE_US:
         reasons.append(
             f"clients were moved {lag_us / 1000:,.0f} ms late (99 of 100 at most"

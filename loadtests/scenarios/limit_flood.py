@@ -56,7 +56,10 @@ class LimitFlood(Scenario):
         for number in range(_FLOODERS, _FLOODERS + _HOARDERS):
             moves += [Move(0.5, "hold", number) for _ in range(limit + _BEYOND)]
         return msgspec.structs.replace(
-            super().point(asked), moves=tuple(moves), strangers=_FLOODERS + _HOARDERS
+            super().point(asked),
+            moves=tuple(moves),
+            strangers=_FLOODERS + _HOARDERS,
+            punctual=False,
         )
 
     @classmethod

@@ -35,8 +35,9 @@ def permit(url: str, allowed_hosts: Collection[str] = ()) -> str:
     found.sort(key=lambda entry: entry[0] is not socket.AF_INET)
     address = str(found[0][4][0])
     if not is_loopback(address) and host not in allowed_hosts:
+        named = f"{host} is {address}, which" if host != address else f"{host}"
         raise RefusedError(
-            f"target {url}: {host} is {address}, which is not this machine. Traffic goes to"
+            f"target {url}: {named} is not this machine. Traffic goes to"
             f" loopback only; if you may test that host, pass --i-am-allowed-to-test {host}"
         )
     return address
