@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest demo serve test lint check format benchmark calibrate soak screenshots trace clean
+.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ setup: ## set up .venv with the pinned packages (the other targets do it by them
 
 loadtest: setup ## the main job: measure the monitor under the chapter's load and judge its claims
 	@$(BIN)/wsproof load chapter $(ARGS)
+
+security: setup ## attack the monitor with every security check
+	@$(BIN)/wsproof audit $(ARGS)
 
 demo: setup ## run the monitor and the documentation pipeline together
 	@$(BIN)/python -m scripts.demo $(ARGS)

@@ -11,15 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import monitor.contract
+from monitor.contract import target as profiles
 from monitor.contract.findings import Finding
-from monitor.contract.target import load_target
 from monitor.contract.verdicts import ExitCode, Verdict, WsproofError
 from securitytests.gate.conclude import exit_code
 from securitytests.gate.plan import Permissions, Plan, make_plan
 from securitytests.gate.run import Gate
 
-_REFERENCE = Path(monitor.contract.__file__).parents[1] / "target.toml"
+_REFERENCE = Path(profiles.__file__).parents[1] / "target.toml"
 
 _ITEM = "test_check["
 
@@ -60,7 +59,7 @@ def _run(session: pytest.Session) -> AuditResults:
     ]
     try:
         plan = make_plan(
-            load_target(option("--target")),
+            profiles.load_target(option("--target")),
             only=",".join(chosen),
             real_time=option("--real-time"),
             permissions=Permissions(tuple(option("--i-am-allowed-to-test") or ())),
