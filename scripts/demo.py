@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsFloat
 
 import msgspec
 
@@ -154,10 +154,10 @@ class PacedPhase(Phase):
         self._lasts_s = lasts_s
         self._percent = 0.0
 
-    def progress(self, percent: float, message: str | None = None) -> None:
+    def progress(self, percent: SupportsFloat | str, message: object = None) -> None:
         """Report progress in percent when its time has come."""
-        self._stage.pass_time(self._lasts_s * max(0.0, percent - self._percent) / 100)
-        self._percent = percent
+        before, self._percent = self._percent, float(percent)
+        self._stage.pass_time(self._lasts_s * max(0.0, self._percent - before) / 100)
         super().progress(percent, message)
 
 
