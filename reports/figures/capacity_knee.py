@@ -1,0 +1,141 @@
+"""At which load does latency bend?"""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from monitor.contract.evidence import Repeat
+from reports.dossier import Dossier
+from reports.exhibits import Plot, Section, figure
+from reports.style import BLUE, GREY, ORANGE, VERMILLION
+from reports.wording import quantity, tick
+
+#: What the scenario looks for: the label of its tries, the axis, its offered load, its answer.
+_SEARCHES = (
+    ("rate", "events offered a second", "events_offered_per_s", "capacity_events_per_s"),
+    ("clients", "clients offered", "clients_offered", "capacity_clients"),
+)
+
+
+@figure(Section.CAPACITY, source="capacity")
+def capacity_knee(dossier: Dossier) -> Plot | None:
+    """Draw the 99th percentile of every try by the load it offered, one panel a search."""
+    found = [
+        (axis, answer, offered, tries)
+        for label, axis, offered, answer in _SEARCHES
+        if (tries := _tries(dossier, label, offered))
+    ]
+    if dossier.record.scenario != "capacity" or not found:
+        return None
+    return Plot(
+        title=_title(dossier),
+        alt=_alt(dossier, found),
+        columns=("search", "offered", "p99_us", "deliveries_lost", "verdict"),
+        rows=[
+            (axis, f"{_value(one, offered):g}", f"{_p99(one):g}", f"{_lost(one):g}", one.verdict)
+            for axis, _, offered, tries in found
+            for one in tries
+        ],
+        draw=lambda canvas: _draw(canvas, dossier, found),
+        height_in=3.2,
+    )
+
+
+_Found = list[tuple[str, str, str, list[Repeat]]]
+
+
+def _tries(dossier: Dossier, label: str, offered: str) -> list[Repeat]:
+    return sorted(
+        (
+            one
+            for one in dossier.record.repeats
+            if one.point.startswith(f"{label}_")
+            and "response_p99_us" in one.metrics
+            and offered in one.metrics
+        ),
+        key=lambda one: _value(one, offered),
+    )
+
+
+def _value(one: Repeat, name: str) -> float:
+    return one.metrics[name].value
+
+
+def _p99(one: Repeat) -> float:
+    return one.metrics["response_p99_us"].value
+
+
+def _lost(one: Repeat) -> float:
+    lost = one.metrics.get("deliveries_lost")
+    return lost.value if lost else 0.0
+
+
+def _title(dossier: Dossier) -> str:
+    answers = [
+        f"{metric.value:,.0f} {words}"
+        for name, words in (("capacity_events_per_s", "events/s"), ("capacity_clients", "clients"))
+        if (metric := dossier.metric(name)) is not None
+    ]
+    return f"The objectives were kept up to {' and up to '.join(answers) or 'no load tried'}"
+
+
+def _alt(dossier: Dossier, found: _Found) -> str:
+    told = (
+        f"{axis} from {_value(tries[0], offered):,.0f} to {_value(tries[-1], offered):,.0f}: p99"
+        f" from {quantity(_p99(tries[0]), 'us')} to {quantity(_p99(tries[-1]), 'us')}"
+        for axis, _, offered, tries in found
+    )
+    return f"Scatter of latency by load. {_title(dossier)}. {'; '.join(told)}."
+
+
+def _draw(canvas: Figure, dossier: Dossier, found: _Found) -> None:
+    panels = canvas.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    for axes, (axis, answer, offered, tries) in zip(panels, found, strict=True):
+        _panel(axes, tries, offered)
+        axes.set_xlabel(axis)
+        metric = dossier.metric(answer)
+        if metric is not None and metric.value:
+            axes.axvline(metric.value, color=GREY, linestyle=(0, (6, 2)), linewidth=1.2)
+            axes.annotate(
+                f" held: {metric.value:,.0f}",
+                xy=(metric.value, 0.98),
+                xycoords=axes.get_xaxis_transform(),
+                va="top",
+                size=8,
+            )
+    panels[0].set_ylabel("response p99")
+
+
+def _panel(axes: Axes, tries: list[Repeat], offered: str) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    looks = (
+        ("kept", [one for one in tries if not _lost(one)], BLUE, "o"),
+        ("lost deliveries", [one for one in tries if _lost(one)], VERMILLION, "X"),
+    )
+    axes.plot(
+        [_value(one, offered) for one in tries],
+        [_p99(one) / 1e3 for one in tries],
+        color=ORANGE,
+        linewidth=0.9,
+        linestyle=(0, (2, 2)),
+    )
+    for name, members, colour, marker in looks:
+        if members:
+            axes.plot(
+                [_value(one, offered) for one in members],
+                [_p99(one) / 1e3 for one in members],
+                linestyle="none",
+                marker=marker,
+                color=colour,
+                markersize=5,
+                label="nothing lost" if name == "kept" else name,
+            )
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 3.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value * 1e3, "us")))
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.tick_params(axis="x", labelsize=7)
+    axes.legend(loc="upper left", frameon=False, fontsize=7.5)
