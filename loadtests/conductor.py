@@ -22,6 +22,7 @@ from loadtests import passage
 from loadtests.assignment import Assignment, load_schedule
 from loadtests.crowd import Crowd
 from loadtests.frames import marker
+from loadtests.histogram import Recorder
 from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
 from loadtests.ledger import Ledger
 from loadtests.publisher import Outcome
@@ -29,6 +30,7 @@ from loadtests.publishing import Publisher, Publishing
 from loadtests.receivers import Receivers, Subscriber
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
+from loadtests.validity import reasons_against
 
 _TICK_S = 0.25
 
@@ -37,6 +39,19 @@ _TALLY_NS = 1_000_000_000
 
 #: An event this long overdue counts as lost so far in the live display.
 _OVERDUE_NS = 1_000_000_000
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a repeat stands; `events` are those due so far, deliveries those owed and come."""
+
+    response: Recorder
+    service: Recorder
+    clients: int
+    events: int
+    expected: int
+    received: int
+    lost: int
+    verdict: str
 
 
 class Conductor:
@@ -71,6 +86,8 @@ class Conductor:
         self._clients_at: dict[int, int] = {}
         self._cpu = (0.0, 0.0)
         self._outcome: Outcome | None = None
+        #: What it came to, once it is over.
+        self.result: RepeatResult | None = None
         self._publisher_fault = ""
         offsets = load_schedule(assignment).offsets_ns
         window_ns = int(assignment.point.warmup_s * 1e9)
@@ -125,7 +142,7 @@ class Conductor:
             self.crowd.stop()
             publisher.end()
             gc.enable()
-        result = self._result()
+        result = self.result = self._result()
         self.receivers.stop()
         return result
 
@@ -221,6 +238,33 @@ class Conductor:
         overdue = self._timetable.due_before(now - _OVERDUE_NS)
         owed = sum(one.expected(overdue) - one.thinned for one in self._ledgers())
         return max(0, owed - latencies.response.count)
+
+    def standing(self) -> Standing | None:
+        """Return how the repeat stands; None before there is anything to say."""
+        latencies = self.receivers.latencies
+        if latencies is None:
+            return None
+        overdue = self._timetable.due_before(now_ns() - _OVERDUE_NS)
+        overdue = min(overdue, self._end()) if self._window_end_ns else overdue
+        lost = self._lost_so_far(latencies, now_ns())
+        received = latencies.response.count
+        return Standing(
+            response=latencies.response,
+            service=latencies.service,
+            clients=sum(one.ready for one in self.receivers.subscribers),
+            events=max(0, overdue - self._timetable.window_first),
+            expected=received + lost,
+            received=received,
+            lost=lost,
+            verdict=self._verdict(),
+        )
+
+    def _verdict(self) -> str:
+        """What can be said of this repeat by itself; a run's verdict needs all of them."""
+        if self.result is None:
+            return "measuring"
+        reasons = reasons_against(self.result, 10 * self.assignment.late_us)
+        return f"INVALID: {reasons[0]}" if reasons else "VALID, this repeat by itself"
 
     def _ledgers(self, *, aside: bool = False) -> list[Ledger]:
         """The books of everybody who was there; a resumed connection's are kept once."""

@@ -18,13 +18,14 @@ import msgspec
 from gevent import Greenlet
 
 from loadtests.assignment import load_assignment
-from loadtests.conductor import Conductor
+from loadtests.conductor import Conductor, Standing
 from loadtests.processes.master import Mail, Master
 from loadtests.processes.worker import Worker
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.standalone import Standalone
 from loadtests.tally import Tally
 from loadtests.users import WebSocketUser
+from loadtests.webpage import add_tab
 from monitor.contract.verdicts import ExitCode, WsproofError
 
 #: Users connect as fast as this, a second, unless Locust is told another rate.
@@ -86,6 +87,13 @@ class Entrance:
         events.spawning_complete.add_listener(self._on_spawned)
         events.test_stopping.add_listener(self._on_stopping)
         events.quitting.add_listener(self._on_quitting)
+        if self._environment.web_ui is not None:
+            add_tab(self._environment.web_ui, self._standing)
+
+    def _standing(self) -> Standing | None:
+        """How the repeat of this process stands; a master has only what its workers send."""
+        conductor = self._conductor
+        return conductor.standing() if isinstance(conductor, Conductor) else None
 
     def _on_start(self, **_: Any) -> None:
         try:

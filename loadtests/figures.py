@@ -163,13 +163,13 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
         values[f"{kind}_mean_us"] = (recorder.mean_us, "us")
         values[f"{kind}_max_us"] = (recorder.max_us, "us")
         for name, percent in PERCENTILES.items():
-            if _enough(percent, passage.scheduled):
+            if enough(percent, passage.scheduled):
                 values[f"{kind}_{name}_us"] = (recorder.percentile_us(percent), "us")
     for name in FIGURES:
         if name in result.part.fanout:
             recorder = Recorder.restore(result.part.fanout[name])
             for short in ("p50", "p99"):
-                if recorder.count and _enough(PERCENTILES[short], recorder.count):
+                if recorder.count and enough(PERCENTILES[short], recorder.count):
                     value = recorder.percentile_us(PERCENTILES[short])
                     values[f"{name}_{short}_us"] = (value, "us")
     if result.part.expected:
@@ -206,7 +206,8 @@ def merged(results: Sequence[RepeatResult], kind: str) -> Recorder:
     return whole
 
 
-def _enough(percent: float, events: int) -> bool:
+def enough(percent: float, events: int) -> bool:
+    """Tell whether so many independent events say something about a percentile."""
     # The small allowance keeps 10,000 events enough for p99.9 in floating point.
     return events * (100 - percent) / 100 >= EVENTS_BEYOND - 1e-6
 
@@ -249,7 +250,7 @@ def _latency_metrics(
             key = f"{kind}_{name}_us"
             if key in known:
                 found[key] = msgspec.structs.replace(known[key], samples=events)
-            elif name in PERCENTILES and _enough(PERCENTILES[name], events):
+            elif name in PERCENTILES and enough(PERCENTILES[name], events):
                 value = merged(results, kind).percentile_us(PERCENTILES[name])
                 if value is not None:
                     found[key] = Metric(value, "us", "all repeats merged", samples=events)

@@ -99,11 +99,15 @@ def judge_run(
     return RunJudgement(verdict, tuple(soft), repeats)
 
 
+def reasons_against(result: RepeatResult, bound_us: float) -> list[str]:
+    """Say why one repeat by itself cannot be believed; nothing if it can."""
+    return [*_failed(result), *_broken([result], bound_us)]
+
+
 def believable(result: RepeatResult, bounds_us: Mapping[str, float]) -> bool:
     """Tell whether one repeat by itself breaks no threshold."""
-    return not _broken([result], min(bounds_us.values(), default=DEFAULT_BOUND_US)) and not _failed(
-        result
-    )
+    bound_us = min(bounds_us.values(), default=DEFAULT_BOUND_US)
+    return not reasons_against(result, bound_us)
 
 
 def _too_slow(calibration: Calibration, bounds_us: Mapping[str, float]) -> list[str]:

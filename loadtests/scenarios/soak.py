@@ -20,7 +20,7 @@ class Soak(Scenario):
     """
 
     clients: ClassVar[int] = 50
-    rate: ClassVar[float] = 200.0
+    rate: ClassVar[float] = 500.0
     window_s: ClassVar[float] = 300.0
     repeats: ClassVar[int] = 1
     proves: ClassVar[tuple[str, ...]] = ("lost = 0", "deaths = 0")
