@@ -8,9 +8,17 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 
-from aiohttp import WSMsgType, web
+from aiohttp import HttpVersion11, WSMsgType, web
 
-from tests.services.desk import SECURITY_HEADERS, Desk, Dialect, Refused, converse, credentials
+from tests.services.desk import (
+    SECURITY_HEADERS,
+    Client,
+    Desk,
+    Dialect,
+    Refused,
+    converse,
+    credentials,
+)
 from tests.services.rules import Tokens, options
 
 DIALECT = Dialect(
@@ -26,6 +34,49 @@ DIALECT = Dialect(
 )
 
 
+class Masked(asyncio.Protocol):
+    """Stands before aiohttp's protocol, which takes frames without a mask (RFC 6455 5.1)."""
+
+    def __init__(self, behind: asyncio.Protocol, client: Client) -> None:
+        self._behind = behind
+        self._client = client
+        self._head = bytearray()
+        self._payload_bytes = 0
+        self.eof_received = behind.eof_received
+        self.connection_lost = behind.connection_lost
+        self.pause_writing = behind.pause_writing
+        self.resume_writing = behind.resume_writing
+
+    def data_received(self, data: bytes) -> None:
+        """Hand masked frames on; end the connection at another."""
+        if self._client.ended is None and not self._masked(data):
+            self._client.end(1002, "frames are masked")
+        else:
+            self._behind.data_received(data)
+
+    def _masked(self, data: bytes) -> bool:
+        at = 0
+        while at < len(data):
+            if self._payload_bytes:
+                taken = min(self._payload_bytes, len(data) - at)
+                self._payload_bytes -= taken
+                at += taken
+                continue
+            self._head.append(data[at])
+            at += 1
+            if len(self._head) < 2:
+                continue
+            if not self._head[1] & 0x80:
+                return False
+            length = self._head[1] & 0x7F
+            wide = {126: 2, 127: 8}.get(length, 0)
+            if len(self._head) == 2 + wide:
+                announced = int.from_bytes(self._head[2:]) if wide else length
+                self._payload_bytes = announced + 4  # the mask
+                self._head.clear()
+        return True
+
+
 def application(desk: Desk) -> web.Application:
     """Return the application that serves `desk`."""
 
@@ -34,9 +85,11 @@ def application(desk: Desk) -> web.Application:
         response = web.WebSocketResponse(
             compress=False,
             heartbeat=told.ping_s,
-            max_msg_size=told.message_bytes,
+            max_msg_size=told.message_bytes + 1,  # aiohttp refuses what is not below it
             timeout=told.close_s,
         )
+        if request.version != HttpVersion11:
+            raise Refused(505, "HTTP/1.1 is served here")
         if not response.can_prepare(request).ok:
             raise Refused(426, "a WebSocket handshake is expected")
         tokens = credentials(request.query.items(), request.headers.getall("Authorization", []))
@@ -45,6 +98,7 @@ def application(desk: Desk) -> web.Application:
         client = desk.enter(request.remote or "", request.host, origins, tokens, abort)
         try:
             await response.prepare(request)
+            request.transport.set_protocol(Masked(request.protocol, client))
 
             async def close(code: int, reason: str) -> None:
                 await response.close(code=code, message=reason.encode())

@@ -198,6 +198,8 @@ class Desk:
         wait = self._requests.hit(address)
         if wait > 0:
             raise self._refusal(429, "requests", wait)
+        if path == "/":
+            return "live\n"
         if path != "/metrics":
             raise Refused(404, "no such page")
         if "admin" not in self._granted(address, bearer).scopes:

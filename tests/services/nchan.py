@@ -77,6 +77,8 @@ http {{
     location = /healthz {{ return 200 "ok\\n"; }}
     location = /live {{
       if ($foreign) {{ return 403; }}
+      if ($server_protocol != HTTP/1.1) {{ return 505; }}
+      if ($http_sec_websocket_key !~ "^[A-Za-z0-9+/]{{21}}[AQgw]==$") {{ return 400; }}
       if ($http_upgrade !~* websocket) {{ return 426; }}
       if ($right = publish) {{ rewrite ^ /writers last; }}
       if ($right) {{ rewrite ^ /readers last; }}

@@ -4,18 +4,25 @@ Subscribers need not ask, and events come in an envelope.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection
 from wsproto.events import Request as Handshake
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, RsvBits
 
 from tests.services.desk import SECURITY_HEADERS, Desk, Dialect, Refused, converse, credentials
 from tests.services.rules import Tokens, options
@@ -83,6 +90,41 @@ def _response(refused: Refused) -> Response:
     )
 
 
+_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+_BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Limit(Extension):
+    """Judges a frame by the length its header announces, before anything of it has come."""
+
+    name = "limit"
+
+    def __init__(self, largest_bytes: int) -> None:
+        self._largest_bytes = largest_bytes
+
+    def enabled(self) -> bool:
+        """It is not negotiated: it changes nothing on the wire."""
+        return True
+
+    def offer(self) -> bool:
+        """Offer nothing."""
+        return False
+
+    def accept(self, offer: str) -> None:
+        """Accept nothing."""
+
+    def finalize(self, offer: str) -> None:
+        """Nothing was offered."""
+
+    def frame_inbound_header(
+        self, _proto: object, _opcode: object, _rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        """Refuse the frame, or claim no reserved bit."""
+        if payload_length > self._largest_bytes:
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(False, False, False)
+
+
 class Live(WSProtocol):
     """A WebSocket whose transport the application may drop."""
 
@@ -90,9 +132,29 @@ class Live(WSProtocol):
 
     def handle_connect(self, event: Handshake) -> None:
         """Give the application the means."""
+        keys = [value for name, value in event.extra_headers if name == b"sec-websocket-key"]
+        if len(keys) != 1 or not _KEY.fullmatch(keys[0]):  # wsproto takes any (RFC 6455 4.2.1)
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
+            return
         super().handle_connect(event)
         self.close_timeout = self.close_s
         self.scope["state"]["abort"] = self.transport.abort
+
+    def handle_close(self, event: CloseConnection) -> None:
+        """Close with a code where wsproto found a fault: uvicorn goes without a word."""
+        if self.conn.state is ConnectionState.OPEN and not self.close_sent:
+            self.transport.write(self.conn.send(event))
+        super().handle_close(event)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; once the handshake is sent, frames have a limit."""
+        await super().send(message)
+        if message["type"] == "websocket.accept" and not self.transport.is_closing():
+            # wsproto negotiates extensions, and offers no other way to see a frame's header.
+            self.conn.connection._proto._frame_decoder.extensions.append(
+                Limit(self.config.ws_max_size)
+            )
 
 
 class Deadline(H11Protocol):
@@ -104,6 +166,14 @@ class Deadline(H11Protocol):
         """Start the clock."""
         super().connection_made(transport)
         self._late = self.loop.call_later(self.handshake_s, self._cut)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand a handshake on, unless it is of an HTTP that has none (RFC 6455 4.2.1)."""
+        if event.http_version == b"1.1":
+            super().handle_websocket_upgrade(event)
+            return
+        self.transport.write(_BAD_HANDSHAKE)
+        self.transport.close()
 
     def _cut(self) -> None:
         if self.transport.get_protocol() is self and self.cycle is None:

@@ -110,6 +110,7 @@ function serve() {
     if (request.headers["transfer-encoding"] || Number(request.headers["content-length"] ?? 0)) {
       return refusal(400, "a request here has no body");
     }
+    if (request.httpVersion !== "1.1") return refusal(505, "HTTP/1.1 is served here");
     return request.method === "GET" ? null : refusal(405, "only GET is served here");
   }
 
@@ -119,6 +120,7 @@ function serve() {
     const url = new URL(request.url, "http://here");
     const text = { ...HEADERS, "CONTENT-TYPE": "text/plain" };
     if (url.pathname === "/healthz") return { status: 200, body: "ok\n", headers: text };
+    if (url.pathname === "/") return { status: 200, body: "live\n", headers: text };
     if (url.pathname !== "/metrics") return refusal(404, "no such page");
     const allowed = await granted(request.socket.remoteAddress, credentials(request, url));
     if (allowed.refused) return allowed.refused;
