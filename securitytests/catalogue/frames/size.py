@@ -45,14 +45,14 @@ async def oversized(bench: Bench) -> None:
 
 
 def _fragments(limit: int) -> bytes:
-    """Return the limit in four fragments, and the beginning of a fifth."""
+    """Return the limit in four fragments, and a fifth of one byte that is not the last."""
     quarter = b"x" * (limit // 4)
     rest = b"x" * (limit - 3 * len(quarter))
     return (
         encode_frame(quarter, Opcode.TEXT, fin=False)
         + encode_frame(quarter, Opcode.CONTINUATION, fin=False) * 2
         + encode_frame(rest, Opcode.CONTINUATION, fin=False)
-        + encode_frame(b"", Opcode.CONTINUATION, declared_length=1)
+        + encode_frame(b"x", Opcode.CONTINUATION, fin=False)
     )
 
 
