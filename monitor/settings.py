@@ -5,7 +5,9 @@ Flags and environment names are made from the fields: `idle_timeout_s` is `--idl
 """
 
 import argparse
+import difflib
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -19,6 +21,13 @@ from monitor.contract.verdicts import UsageError
 #: Up to ten years: clocks and timers hold it, and what is not finite they do not.
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=10 * 365 * 86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+#: Variables of other commands; any other WSPROOF_ name that is no setting is a mistake.
+_NOT_SETTINGS = {"WSPROOF_CONFIG", "WSPROOF_MONITOR", "WSPROOF_RUNS", "WSPROOF_TOKEN"}
+
+#: Prefix of what tests and their runners are told; they may start servers with it set.
+_TEST_VARIABLE = "WSPROOF_SOAK_"
 
 
 def _help(text: str) -> msgspec.Meta:
@@ -94,6 +103,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
     check = flags.pop("check")
     config = flags.pop("config") or environment.get("WSPROOF_CONFIG")
     values: dict[str, Any] = {}
+    _refuse_unknown(environment, [f"WSPROOF_{name.upper()}" for name in hints])
     if config is not None:
         source = f"settings file {config}"
         values = read_toml(Path(config), "settings file")
@@ -134,6 +144,19 @@ def _parser(hints: Mapping[str, Any]) -> argparse.ArgumentParser:
     return parser
 
 
+def _refuse_unknown(environment: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse a misspelt variable: a limit believed to be set, and not set, helps nobody."""
+    for variable in environment:
+        ours = variable.startswith("WSPROOF_") and not variable.startswith(_TEST_VARIABLE)
+        if ours and variable not in known and variable not in _NOT_SETTINGS:
+            names = [name.removeprefix("WSPROOF_") for name in known]
+            close = difflib.get_close_matches(variable.removeprefix("WSPROOF_"), names, n=1)
+            hint = (
+                f"did you mean WSPROOF_{close[0]}?" if close else "see wsproof serve --help for all"
+            )
+            raise UsageError(f"environment: {variable} is no setting of the monitor; {hint}")
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -146,7 +169,14 @@ def _parse(name: str, hint: Any, text: str | list[str], source: str) -> Any:
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {error}, got {text!r}") from error
+        raise UsageError(f"{source}: {_expectation(str(error))}, got {text!r}") from error
+
+
+def _expectation(said: str) -> str:
+    """Return what was expected in words of the command line, where everything comes as text."""
+    wanted = re.match(r"Expected `(\w+)(?: \| null)?`, got `str`", said)
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+    return f"expected {words.get(wanted[1], wanted[1])}" if wanted else said
 
 
 def _check(settings: Settings) -> None:
@@ -166,6 +196,11 @@ def _check(settings: Settings) -> None:
             )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UsageError("settings: keys `tls_certificate` and `tls_key`: give both or neither")
+    if re.fullmatch(r"[0-9.]+", settings.host) and not _is_address(settings.host):
+        raise UsageError(
+            f"settings: key `host`: expected a name or an address such as 127.0.0.1, got"
+            f" {settings.host!r}"
+        )
     local = settings.host == "localhost" or settings.host.startswith("127.")
     if not (local or settings.host == "::1" or settings.tls_certificate or settings.behind_proxy):
         raise UsageError(
@@ -173,3 +208,11 @@ def _check(settings: Settings) -> None:
             " would cross the network in clear text. Give `tls_certificate` and `tls_key`, or"
             " `behind_proxy` if a proxy in front provides TLS"
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

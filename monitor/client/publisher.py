@@ -5,6 +5,7 @@ bounded outbox; when it is back they are delivered once each, in order.
 """
 
 import asyncio
+import atexit
 import logging
 import os
 from abc import abstractmethod
@@ -21,6 +22,9 @@ from monitor.client.reporting import Reporter
 
 #: How long leaving a publisher's `with` block waits for the last acknowledgements.
 CLOSE_TIMEOUT_S = 5.0
+
+#: How long a program that ends without closing its publisher is held up for what waits.
+EXIT_TIMEOUT_S = 2.0
 
 #: Why a closed publisher delivers nothing.
 CLOSED = "the publisher is closed"
@@ -176,7 +180,9 @@ class Publisher(_Publisher):
             phase.progress(45, "chapter 3")
     ```
 
-    Arguments and errors are those of `AsyncPublisher`. May be used from several threads.
+    Arguments and errors are those of `AsyncPublisher`. May be used from several threads. A
+    program that ends without leaving the block is held up for at most two seconds to deliver
+    what waits, if it has been connected by then.
     """
 
     _background: Background | None = None
@@ -185,6 +191,7 @@ class Publisher(_Publisher):
         self._entered = True
         self._background = Background("wsproof-publisher").__enter__()
         self._done = self._background.start(self._delivery.run())
+        atexit.register(self._close_at_exit)
         return self
 
     def __exit__(
@@ -224,6 +231,7 @@ class Publisher(_Publisher):
         self._ended = self._ended or CLOSED
         if background is None:
             return self.tally
+        atexit.unregister(self._close_at_exit)
         background.soon(self._delivery.finish)
         try:
             self._done.result(timeout_s)
@@ -237,6 +245,14 @@ class Publisher(_Publisher):
         if os.getpid() != self._process:
             self._background = None
         super()._notice_fork()
+
+    def _close_at_exit(self) -> None:
+        """Deliver what waits where the program did not leave the `with` block itself.
+
+        Only over a connection there has been: the interpreter resolves no more names by now.
+        """
+        if self._connector.links_opened:
+            self.close(EXIT_TIMEOUT_S)
 
     def _wake(self) -> None:
         background = self._background

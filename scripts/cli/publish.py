@@ -29,6 +29,17 @@ TokenOption = Annotated[
 ]
 MONITOR = "ws://localhost:4001"
 
+#: What the monitor takes. It judges; this is for the help, and for a word of advice.
+EVENT_TYPES = (
+    "phase_start",
+    "phase_progress",
+    "phase_complete",
+    "phase_failed",
+    "phase_update",
+    "checkpoint_created",
+    "file_trashed",
+)
+
 #: Lines read from stdin at a time go out as one batch, up to so many.
 _BATCH_LINES = 500
 _READ_BYTES = 65_536
@@ -41,7 +52,7 @@ def publish(
     source: Annotated[
         str | None, typer.Argument(metavar="[-]", help="- reads events as JSON Lines from stdin.")
     ] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="phase_start, …")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help=", ".join(EVENT_TYPES))] = None,
     phase: Annotated[str | None, typer.Option()] = None,
     status: Annotated[str | None, typer.Option()] = None,
     progress: Annotated[float | None, typer.Option(help="0 to 100.")] = None,
@@ -72,6 +83,8 @@ def publish(
         raise UsageError(f"publish {source}: expected options, or - to read events from stdin")
     if from_stdin == bool(event) or (event and kind is None):
         raise UsageError("publish: expected either --type TYPE and its fields, or - alone")
+    if event and kind not in EVENT_TYPES:
+        raise UsageError(f"publish --type {kind}: expected one of {', '.join(EVENT_TYPES)}")
     from monitor.client.background import Background
     from monitor.client.link import open_link
     from scripts.credentials import endpoint_for

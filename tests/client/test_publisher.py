@@ -260,3 +260,28 @@ print(publisher.tally.acknowledged)
     )
     assert done.stdout.split() == ["7", "2"]
     assert "does not survive a fork" in done.stderr
+
+
+def test_a_program_that_ends_without_closing_delivers_what_waits(monitor: RunningMonitor) -> None:
+    program = (
+        "import sys\n"
+        "from monitor.client import Publisher\n"
+        "publisher = Publisher(sys.argv[1], sys.argv[2]).__enter__()\n"
+        "assert publisher.wait_connected(10)\n"
+        "for number in range(300):\n"
+        "    publisher.trashed(f'file-{number}')\n"
+    )
+    command = [sys.executable, "-c", program, monitor.url, monitor.token("publish")]
+    subprocess.run(command, check=True, timeout=30)
+    assert [event.path for event in stored(monitor, 300)] == [f"file-{n}" for n in range(300)]
+
+
+def test_a_program_that_ends_without_closing_is_not_held_up_for_long() -> None:
+    program = (
+        "import sys\n"
+        "from monitor.client import Publisher\n"
+        "Publisher(sys.argv[1], 'token').__enter__().trashed('file')\n"
+    )
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", program, nobody_listens()], check=True, timeout=30)
+    assert time.monotonic() - begun < 15  # two seconds, and those of a slow machine

@@ -40,6 +40,10 @@ def test_lists_are_repeated_flags_or_comma_separated_in_the_environment():
         (["--handshake-timeout-s", "inf"], {}, "", ["--handshake-timeout-s", "inf"]),
         (["--idle-timeout-s", "nan"], {}, "", ["--idle-timeout-s", "nan"]),
         ([], {"WSPROOF_STRIKES": "0"}, "", ["WSPROOF_STRIKES"]),
+        ([], {"WSPROOF_PROT": "1"}, "", ["WSPROOF_PROT", "did you mean WSPROOF_PORT"]),
+        ([], {"WSPROOF_QQ": "1"}, "", ["WSPROOF_QQ", "--help"]),
+        ([], {"WSPROOF_PORT": "abc"}, "", ["WSPROOF_PORT: expected a whole number, got 'abc'"]),
+        (["--host", "999.1.1.1"], {}, "", ["expected a name or an address", "999.1.1.1"]),
         ([], {}, "prot = 1", ["prot", "did you mean `port`", "monitor.toml"]),
         ([], {}, 'port = "many"', ["monitor.toml", "port"]),
         ([], {}, "port = ", ["monitor.toml", "TOML"]),
@@ -56,6 +60,11 @@ def test_a_wrong_value_is_told_with_its_key_and_source(tmp_path, flags, environm
         load([*flags, "--config", str(path)], environment)
     for word in said:
         assert word in str(refused.value)
+
+
+def test_variables_of_other_commands_are_left_to_them():
+    others = {"WSPROOF_TOKEN": "x", "WSPROOF_MONITOR": "ws://h", "WSPROOF_SOAK_S": "5", "HOME": "/"}
+    assert load([], others)[0] == Settings()
 
 
 def test_a_missing_settings_file_is_told():
