@@ -16,16 +16,18 @@ from monitor.contract.verdicts import ExitCode, RunVerdict, UsageError
 from reports.dossier import Dossier, open_dossier
 from reports.exhibits import Plot, exhibits
 from reports.render_figure import render_figure
+from reports.render_html import render_page
 from reports.render_markdown import Made, render_report, render_table, summary
 from reports.standing import conclusion, judge_all
 from reports.tables.claims import claims as claims_table
 
-_PAGE = "report.md"
+_PAGE = "report.html"
+_MARKDOWN = "report.md"
 _SUMMARY = "report.json"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A finished report: the claims table (Markdown), the judgements, and where the page is."""
+    """A finished report: the claims table (Markdown), the judgements, and where the pages are."""
 
     table: str
     judgements: tuple[Judgement, ...]
@@ -56,7 +58,7 @@ def build(run_path: Path, claims: tuple[Claim, ...], out: Path) -> Report:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Report(claims_markdown(dossier), dossier.judgements, out / _PAGE, out / _PAGE, out)
+    return Report(claims_markdown(dossier), dossier.judgements, out / _MARKDOWN, out / _PAGE, out)
 
 
 def exit_code(record: RunRecord, judgements: Sequence[Judgement]) -> ExitCode:
@@ -83,7 +85,8 @@ def _write(dossier: Dossier, folder: Path) -> None:
         made.append((exhibit, one))
         if isinstance(one, Plot):
             render_figure(one, dossier.record, folder, exhibit.name)
-    (folder / _PAGE).write_text(render_report(dossier, made), encoding="utf-8")
+    (folder / _MARKDOWN).write_text(render_report(dossier, made), encoding="utf-8")
+    (folder / _PAGE).write_text(render_page(dossier, made, folder), encoding="utf-8")
     (folder / _SUMMARY).write_bytes(_summary(dossier))
 
 

@@ -125,25 +125,29 @@ _SECURITY = (
     ),
 )
 
-#: What a bullet promises: claim, words, the checks that carry it, whether it needs real time.
-_LIMITS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+#: What a bullet promises: claim, words, and the metric that decides it with its unit, or the
+#: checks that carry it.
+_LIMITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     (
         "requests-per-minute",
         r"\d.*\brequests?\b.*(?:minute|\bmin\b|60 ?s)|requests? (?:per|a) minute.*\d",
-        ("RL1", "RL2"),
-        True,
+        "requests_in_window_max",
+        "requests",
+        (),
     ),
     (
         "connections-per-address",
         r"\d.*\bconnections?\b.*\b(?:ip|address|client|host)|connections? per .*\d",
-        ("CN1", "CN2"),
-        False,
+        "connections_at_once_max",
+        "connections",
+        (),
     ),
     (
         "stale-connections-removed",
         r"(?:stale|idle|dead|inactive)\b.*\b(?:remov|clos|clean|drop|disconnect|time)",
+        "",
+        "",
         ("CN3", "CN4", "ID1", "ID2"),
-        False,
     ),
 )
 _BACK_OFF = re.compile(
@@ -210,9 +214,9 @@ def limit_claims(bullets: Iterable[tuple[str, str]]) -> tuple[Claim, ...]:
     """Return the claims of those bullets (text and section) that promise a limit we can judge."""
     found: dict[str, Claim] = {}
     for text, section in bullets:
-        for identity, words, checks, real_time in _LIMITS:
+        for identity, words, metric, unit, checks in _LIMITS:
             if identity not in found and re.search(words, text, re.IGNORECASE):
-                found[identity] = Claim(
+                claim = Claim(
                     id=identity,
                     label=text,
                     claimed=_number_of(text),
@@ -220,8 +224,8 @@ def limit_claims(bullets: Iterable[tuple[str, str]]) -> tuple[Claim, ...]:
                     group="limits",
                     section=section,
                     checks=checks,
-                    real_time=real_time,
                 )
+                found[identity] = _limit(claim, metric, unit) if metric else claim
                 break
         else:
             if "back-off" not in found and _BACK_OFF.search(text) and re.search(r"\b30 ?s", text):
@@ -239,6 +243,21 @@ def limit_claims(bullets: Iterable[tuple[str, str]]) -> tuple[Claim, ...]:
                     unit="delays",
                 )
     return tuple(found.values())
+
+
+def _limit(claim: Claim, metric: str, unit: str) -> Claim:
+    amount = parse_amount(claim.label)
+    assert amount is not None  # noqa: S101 - the words that told it have a digit
+    return msgspec.structs.replace(
+        claim,
+        scenario="limit-flood",
+        metric=metric,
+        comparison="<=",
+        bound=amount.value,
+        unit=unit,
+        requires=("target_deaths == 0",),
+        given=("strangers_refused >= 1",),
+    )
 
 
 def is_metric(label: str) -> bool:

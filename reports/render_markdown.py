@@ -12,7 +12,7 @@ from reports.wording import plural
 
 Made = tuple[Exhibit, Table | Plot]
 
-_MEANING = {
+MEANING = {
     RunVerdict.VALID: "the generator kept its schedule, so the figures below are the target's",
     RunVerdict.SUSPECT: "the figures below stand, with a doubt",
     RunVerdict.INVALID: "the figures below prove nothing, either way",
@@ -62,7 +62,7 @@ def _opening(dossier: Dossier) -> Iterator[str]:
     record = dossier.record
     yield f"# {record.target}, scenario {record.scenario}: {summary(dossier.judgements)}"
     yield (
-        f"**The run is {record.verdict}**: {_MEANING[record.verdict]}. Measured"
+        f"**The run is {record.verdict}**: {MEANING[record.verdict]}. Measured"
         f" {record.provenance.started_at}, {plural(len(record.repeats), 'repeat')}:"
         f" {load_offered(record.parameters)}."
     )

@@ -27,10 +27,14 @@ ClaimsOption = Annotated[
 
 def evidence_folders(runs: Path) -> tuple[Path, ...]:
     """Return where evidence is looked for: the kept runs beside those of the default folder."""
+    return (runs, kept_folder()) if runs == DEFAULT_RUNS else (runs,)
+
+
+def kept_folder() -> Path:
+    """Return the folder of the runs that the repository keeps."""
     import reports
 
-    kept = Path(reports.__file__).parent / "data"
-    return (runs, kept) if runs == DEFAULT_RUNS else (runs,)
+    return Path(reports.__file__).parent / "data"
 
 
 def chosen_claims(path: Path | None) -> "tuple[Path, tuple[Claim, ...], str | None]":
@@ -113,6 +117,53 @@ def judge_claims(
         print(problem, file=sys.stderr)
     code = conclusion(one.judgement for one in found)
     return ExitCode.STALE if missing and code is not ExitCode.BROKEN else code
+
+
+@report.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run's id or folder.")],
+    second: Annotated[str, typer.Argument(help="The run to hold against it.")],
+    runs: RunsOption = DEFAULT_RUNS,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for a figure of both, too.")
+    ] = None,
+) -> int:
+    """Name what changed between two runs, as far as it exceeds the noise. Exit 1 if worse."""
+    from monitor.contract.evidence import load_run
+    from reports.compare import compare as compare_runs
+    from reports.compare import conclude, differences_table
+    from reports.compare_figure import draw_comparison
+    from reports.render_markdown import render_table
+
+    before, after = (load_run(_found(name, runs)) for name in (first, second))
+    found = compare_runs(before.record, after.record)
+    print(render_table(differences_table(found)))
+    if out is not None:
+        print(f"figure: {draw_comparison(before, after, out)}", file=sys.stderr)
+    return conclude(found)
+
+
+@report.command("keep")
+def keep_run(
+    run: RunArgument = None,
+    runs: RunsOption = DEFAULT_RUNS,
+    kept: Annotated[
+        Path | None, typer.Option("--kept", help="Where; reports/data by default.")
+    ] = None,
+) -> None:
+    """Put a run under reports/data, where the repository keeps it."""
+    from reports.keep import keep
+    from reports.runs import find_run
+
+    print(keep(find_run(run, runs), kept or kept_folder()))
+
+
+def _found(name: str, runs: Path) -> Path:
+    """Return a run by name, from the runs or the kept ones."""
+    from reports.runs import find_run
+
+    kept = kept_folder() / name
+    return kept if kept.is_dir() else find_run(name, runs)
 
 
 def _evidence(run: str | None, runs: Path) -> "Evidence":

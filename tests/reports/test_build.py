@@ -21,7 +21,12 @@ from tests.reports import synthetic
 FIGURES = ("latency-over-time", "latency-percentiles", "memory-cpu", "offered-delivered")
 FORMATS = ("png", "svg", "csv")
 FILES = sorted(
-    ["report.md", "report.json", *(f"{name}.{kind}" for name in FIGURES for kind in FORMATS)]
+    [
+        "report.html",
+        "report.md",
+        "report.json",
+        *(f"{name}.{kind}" for name in FIGURES for kind in FORMATS),
+    ]
 )
 
 
