@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import loadtests
+from loadtests.catalogue import PAGE, renewed
 from loadtests.scenarios import Scenario, discover, find
 from monitor.contract.verdicts import UsageError
 
@@ -40,3 +41,8 @@ def test_the_chapters_scenario_is_what_the_chapter_claims() -> None:
     chapter = find("chapter")
     assert (chapter.clients, chapter.rate, chapter.repeats) == (50, 1100, 5)
     assert chapter.trace.is_file()
+
+
+def test_the_page_on_scenarios_has_every_one_as_it_is() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert renewed(page) == page, "stale: run `.venv/bin/python -m loadtests.catalogue`"
