@@ -16,7 +16,7 @@ SUBSCRIBERS = 50
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 100])
-@pytest.mark.parametrize("under_way", [1, 10])
+@pytest.mark.parametrize("under_way", [1, 10, 100])
 def test_cpu_an_event_accepted(benchmark, start_monitor, batch, under_way):
     """Server CPU (user and system) an event, so many publications under way at a time."""
     rounds = (2_000 if benchmark.enabled else 10) // under_way

@@ -55,7 +55,11 @@ class Drain(threading.Thread):
 def test_a_long_load_grows_nothing(start_monitor):
     # Small bounds, so that log and journal are full, and at work, early on.
     monitor = start_monitor(
-        connections_per_address=100, log_bytes=2**20, journal_events=2_000, journal_bytes=4_000_000
+        connections_per_address=100,
+        log_bytes=2**20,
+        journal_events=2_000,
+        journal_bytes=4_000_000,
+        ping_interval_s=SECONDS + 600,  # the drain reads, and answers nothing
     )
     process = psutil.Process(monitor.pid)
     token = monitor.token()
