@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import HttpVersion11, WSMsgType, web
 
+from tests.services.client import Client
 from tests.services.desk import (
     SECURITY_HEADERS,
-    Client,
     Desk,
     Dialect,
     Refused,

@@ -13,7 +13,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from tests.services.desk import SECURITY_HEADERS, Client, Desk, Dialect, Refused, converse
+from tests.services.client import Client
+from tests.services.desk import SECURITY_HEADERS, Desk, Dialect, Refused, converse
 from tests.services.desk import credentials as shown
 from tests.services.rules import Tokens, options
 
