@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from monitor.contract.verdicts import ExitCode, WsproofError
 
+#: What typer makes of a Ctrl-C that a command leaves to it; no command of ours ends with it.
+_TYPER_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
@@ -55,6 +58,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
             raise
         show()
         return ExitCode.USAGE
+    if code == _TYPER_INTERRUPTED:
+        raise KeyboardInterrupt
     return int(code or ExitCode.HOLDS)
 
 

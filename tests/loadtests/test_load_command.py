@@ -246,3 +246,41 @@ def test_more_clients_than_descriptors_is_refused_before_anything_starts(
     assert done.returncode == 2
     assert "ulimit -n" in done.stderr
     folders.assert_nothing_left()
+
+
+def test_an_interruption_while_it_still_starts_ends_with_a_word(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    command = [*WSPROOF, "chapter", "--target", str(profile(NULL_SERVER))]
+    with subprocess.Popen(
+        [*command, "--runs", str(folders.runs), "--trace", str(trace)],
+        env=folders.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        started = psutil.Process(process.pid)
+        while not any("multiarray" in mapped.path for mapped in started.memory_maps()):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)  # the command is at its imports
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    folders.assert_nothing_left()
+
+
+def test_locust_without_users_is_refused_at_once(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    done = subprocess.run(
+        [*locust, "-u", "0", "-t", "60s", "--target", str(profile(NULL_SERVER))],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "expected 1 or more" in done.stderr
+    folders.assert_nothing_left()
