@@ -19,6 +19,7 @@ from monitor import handshake, wire
 from monitor.admission import Admission
 from monitor.assembly import Assembly, TooManyFragmentsError
 from monitor.eventlog import Filter
+from monitor.fanout import Beginning
 from monitor.gate import Pass
 from monitor.pages import Answer
 from monitor.session import (
@@ -45,6 +46,9 @@ _UNAUTHENTICATED_BYTES = 10_240
 #: Unsent bytes above which the transport asks for a pause: small, so that a stalled reader
 #: costs little and is noticed early.
 WRITE_BUFFER_BYTES = 64 * 1024
+
+#: Bytes parsed at a time: what many small frames in them take up while they wait is bounded.
+_PARSED_BYTES = 8 * 1024
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -120,6 +124,9 @@ class Connection(asyncio.Protocol):
         "_refusal",
         "_start",
         "_tail",
+        "_unparsed",
+        "_waiting",
+        "beginning",
         "cursor",
         "entered",
         "filter",
@@ -127,6 +134,7 @@ class Connection(asyncio.Protocol):
         "session",
         "stalled",
         "transport",
+        "whole_to",
         "writable",
     )
 
@@ -137,6 +145,8 @@ class Connection(asyncio.Protocol):
         self.cursor = 0
         self.filter: Filter | None = None
         self.stalled = False
+        self.whole_to = 0
+        self.beginning: Beginning | None = None
         self.writable = True
         self.transport: asyncio.Transport
         self._host = host
@@ -146,6 +156,8 @@ class Connection(asyncio.Protocol):
         self._deadline = 0.0
         self._tail = b""  # of what came: the end of the head may be split
         self._start = b""  # of what came: tells which method an unreadable request had
+        self._waiting: list[Frame] | None = None  # what came while nothing was heard
+        self._unparsed = b""  # and what came behind that
         self._ended = False  # nothing is written or read any more, but for the peer's own end
         self._protocol = ServerProtocol(
             extensions=[_DEFLATE] if host.settings.compression else None,
@@ -201,15 +213,39 @@ class Connection(asyncio.Protocol):
             self._receive(data[behind:])
 
     def _receive(self, data: bytes) -> None:
+        """Parse and handle so much at a time as can wait, should a reply not be read."""
+        for start in range(0, len(data), _PARSED_BYTES):
+            if self._waiting is not None:
+                self._unparsed += data[start:]
+                return
+            if self._ended:
+                return
+            self._parse(data[start : start + _PARSED_BYTES])
+
+    def _parse(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        self._take(self._protocol.events_received())
+
+    def _take(self, events: Iterable[object]) -> None:
+        """Handle what was parsed, then say what the protocol has to say.
+
+        Messages wait while the answer to an earlier one is not written, or not read: else a peer
+        that asks much and reads nothing would have all of the answers kept for it.
+        """
         protocol = self._protocol
-        protocol.receive_data(data)
-        for event in protocol.events_received():
+        for event in events:
             if self._ended:
                 return
             if isinstance(event, Request):
                 self._requested(event)
             elif isinstance(event, Frame):
-                self._received(event)
+                if event.opcode is Opcode.PONG or self._hears():
+                    self._received(event)
+                elif self._waiting is None:
+                    self._waiting = [event]
+                    self.transport.pause_reading()
+                else:
+                    self._waiting.append(event)
         if self._ended:
             return
         if self.session is None and protocol.handshake_exc is not None:
@@ -222,6 +258,22 @@ class Connection(asyncio.Protocol):
         if self.session is not None and self.session.grant is not self._grant:
             self._regranted(self.session)
 
+    def _hears(self) -> bool:
+        """Tell whether the next message may be handled now."""
+        return self.writable and self.beginning is None and self._waiting is None
+
+    def _go_on(self) -> None:
+        """Handle what has been waiting, and read again."""
+        if self._ended or not self.writable or self.beginning is not None:
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._take(waiting)
+        unparsed, self._unparsed = self._unparsed, b""
+        self._receive(unparsed)
+        if self._hears() and not self.transport.is_closing():
+            self.transport.resume_reading()
+
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read, and leave it behind in the log."""
         self.writable = False
@@ -231,9 +283,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on where it was left."""
         self.writable = True
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
         self._host.resume(self)
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     # Fan-out side
 
@@ -248,6 +299,10 @@ class Connection(asyncio.Protocol):
         if session is not None and session.closing_since is None:
             self._write(frames)
             session.delivered = now
+
+    def begun(self) -> None:
+        """Go on hearing messages: the phase states have been written, and the fence."""
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def expire(self, now: float) -> None:
         """Close: the token has expired."""
@@ -374,6 +429,9 @@ class Connection(asyncio.Protocol):
         self._host.closing(self, close)
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(close.code, close.reason)
+        if self._waiting is not None:  # the peer's own end comes behind
+            self.beginning = None
+            asyncio.get_running_loop().call_soon(self._go_on)
         if self.session is not None:
             self._host.watch(self, self.session.next_deadline())
 

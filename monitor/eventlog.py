@@ -4,7 +4,9 @@ Append-only, in offset order without holes. A subscriber is a cursor into it; no
 per subscriber. Memory is bounded by `max_bytes` of frames and by the phases kept.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -61,6 +63,17 @@ class Stretch(NamedTuple):
     omitted: int
 
 
+class Snapshot(NamedTuple):
+    """Some of the phase states: their JSON, and the offset up to which changes are in it."""
+
+    payloads: list[bytes]
+    upto: int
+
+
+#: The offset of an event that tells a phase's state, and the event.
+_Change = tuple[int, Event]
+
+
 class EventLog:
     """The newest entries of the journal, held for delivery.
 
@@ -89,7 +102,8 @@ class EventLog:
         self._about: list[About] = []
         self._abouts: dict[tuple[str, str | None, str | None], About] = {}
         self._dead = 0  # forgotten entries still at the head of the lists
-        self._phases: PhaseIndex[Event] = PhaseIndex(max_runs=max_runs, max_phases=max_phases)
+        self._phases: PhaseIndex[_Change] = PhaseIndex(max_runs=max_runs, max_phases=max_phases)
+        self._by_offset: list[_Change] | None = None  # the phase states, while nothing changes
 
     @property
     def first(self) -> int:
@@ -115,22 +129,51 @@ class EventLog:
             self._dead = 0
         return self.last
 
-    def note(self, events: Sequence[Event]) -> None:
-        """Fold accepted events, complete and in order, into the phase states."""
-        self._phases.note_all([(_phase(event), event) for event in events if tells_state(event)])
+    def note(self, changes: Iterable[tuple[int, Event]]) -> None:
+        """Fold accepted events, complete and in order, into the phase states.
+
+        Each comes with the offset it was appended at.
+        """
+        self._by_offset = None
+        self._phases.note_all(
+            [(_phase(change[1]), change) for change in changes if tells_state(change[1])]
+        )
 
     def progress(self, event: Event) -> int | float:
         """Return the progress last known of the event's phase; 0 if it is new."""
         known = self._phases.get(_phase(event))
-        return 0 if known is None or known.progress is UNSET else known.progress
+        return 0 if known is None or known[1].progress is UNSET else known[1].progress
 
     def states(self, wanted: Filter | None = None) -> Iterator[PhaseState]:
-        """Yield the current phase states, least recently changed first."""
-        for event in self._phases.values():
+        """Yield the current phase states, run by run, least recently changed first."""
+        for _, event in self._phases.values():
             state = state_of(event)
-            run = None if state.run is UNSET else state.run
-            if wanted is None or wanted.admits(About(state.type, run, state.phase)):
+            if _admitted(state, wanted):
                 yield state
+
+    def states_after(self, offset: int, wanted: Filter | None, max_bytes: int) -> Snapshot:
+        """Return the states of the phases that changed after `offset`, in order of that change.
+
+        Up to about `max_bytes` of their JSON, and a bounded number of phases is looked at. To go
+        on from each `upto` until it is `last` gives every phase's current state, whatever was
+        appended meanwhile: what changes comes after what has been given already.
+        """
+        if self._by_offset is None:
+            self._by_offset = sorted(self._phases.values(), key=itemgetter(0))
+        changes = self._by_offset
+        start = bisect_right(changes, offset, key=itemgetter(0))
+        payloads: list[bytes] = []
+        size = 0
+        for change in changes[start : start + _FILTER_ENTRIES]:
+            if size >= max_bytes:
+                return Snapshot(payloads, offset)
+            offset = change[0]
+            state = state_of(change[1])
+            if _admitted(state, wanted):
+                payloads.append(state.encode())
+                size += len(payloads[-1])
+        whole = start + _FILTER_ENTRIES >= len(changes)
+        return Snapshot(payloads, self.last if whole else offset)
 
     def holds_after(self, offset: int) -> bool:
         """Tell whether every entry after `offset` is still held (and `offset` is not ahead)."""
@@ -204,6 +247,11 @@ class EventLog:
     def _index(self, offset: int) -> int:
         """Return where `offset` stands in the lists; it must be held, or the one after last."""
         return offset - self.first + self._dead
+
+
+def _admitted(state: PhaseState, wanted: Filter | None) -> bool:
+    run = None if state.run is UNSET else state.run
+    return wanted is None or wanted.admits(About(state.type, run, state.phase))
 
 
 def _phase(event: Event) -> PhaseName:

@@ -102,11 +102,13 @@ _RULES: dict[str, _Rule] = {
 _encode = msgspec.json.Encoder().encode
 
 
-class _Stored(Event, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
-    """An event read back: its offset is known from elsewhere and skipped."""
+class StoredEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An event read back, with the offset it was stored at."""
+
+    offset: int
 
 
-_stored = msgspec.json.Decoder(_Stored)
+_stored = msgspec.json.Decoder(StoredEvent)
 
 
 def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
@@ -152,8 +154,12 @@ def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
     return event, redactions
 
 
-def restore(payload: bytes) -> Event:
-    """Return the event whose JSON was stored by this server, offset and all."""
+def restore(payload: bytes) -> StoredEvent:
+    """Return the event whose JSON was stored by this server.
+
+    Raises:
+        msgspec.DecodeError: it is not what was stored.
+    """
     return _stored.decode(payload)
 
 

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from monitor import wire
-from monitor.eventlog import EventLog, Filter, Stretch
+from monitor.eventlog import EventLog, Filter, Snapshot, Stretch
 
 #: Bytes of frames written to one subscriber in one go: small, so that a stalled reader is
 #: noticed before much is handed to it.
 WRITE_BYTES = 64 * 1024
+
+#: Pieces of a snapshot kept to be shared until a phase changes.
+_SHARED_PIECES = 16
+
+#: The cursor of a subscriber that is being sent the phase states.
+_BEFORE_ALL = -1
 
 #: A subscriber that stalled and is this many entries behind is thinned while it catches up.
 THIN_BEHIND_ENTRIES = 512
@@ -21,12 +27,33 @@ THIN_BEHIND_ENTRIES = 512
 THIN_PASS_ENTRIES = 2_048
 
 
+class Beginning:
+    """How far a newcomer has been sent the phase states.
+
+    `after` is the offset up to which changes are in them, `sent` how many there were, `ref` that
+    of the message to be answered by the fence.
+    """
+
+    __slots__ = ("after", "ref", "sent")
+
+    def __init__(self, ref: wire.Reference | None) -> None:
+        self.after = 0
+        self.sent = 0
+        self.ref = ref
+
+
 class Subscriber(Protocol):
-    """What the fan-out needs of a connection, and writes to: `cursor`, `filter`, `stalled`."""
+    """What the fan-out needs of a connection. All but `writable` is the fan-out's to set.
+
+    `whole_to` is the offset up to which nothing is left out, as it was promised; `beginning` is
+    None once the fence has been written.
+    """
 
     cursor: int
     filter: Filter | None
     stalled: bool
+    whole_to: int
+    beginning: Beginning | None
     writable: bool
 
     @property
@@ -35,6 +62,9 @@ class Subscriber(Protocol):
 
     def deliver(self, frames: bytes, now: float) -> None:
         """Write frames; may turn the subscriber unwritable through `Fanout.pause`."""
+
+    def begun(self) -> None:
+        """Take note that the phase states and the fence behind them have been written."""
 
     def expire(self, now: float) -> None:
         """Close: the token behind this subscription has expired."""
@@ -56,26 +86,28 @@ class Fanout:
         self._again = again
         self._ready: dict[Subscriber, None] = {}
         self._paused: set[Subscriber] = set()
+        self._pieces: dict[tuple[int, Filter | None], tuple[bytes, int, int]] = {}
+        self._pieces_of = -1  # the last offset when they were made
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._paused)
 
     def lag(self) -> int:
         """Return how many entries the subscriber furthest behind is behind."""
-        cursors = [s.cursor for s in (*self._ready, *self._paused)]
-        return self._log.last - min(cursors) if cursors else 0
+        cursors = [s.cursor for s in (*self._ready, *self._paused) if s.beginning is None]
+        return self._log.last - min(cursors, default=self._log.last)
 
     def subscribe(self, subscriber: Subscriber, wanted: Filter | None, cursor: int) -> None:
-        """Register, or replace filter and cursor."""
-        subscriber.filter = wanted
-        subscriber.cursor = cursor
-        subscriber.stalled = False
-        if subscriber.writable:
-            self._ready[subscriber] = None
-        else:
-            self._paused.add(subscriber)
-        if cursor < self._log.last:
-            self._again()
+        """Register, or replace filter and cursor; nothing up to now will be left out."""
+        subscriber.beginning = None
+        self._register(subscriber, wanted, cursor)
+
+    def start(
+        self, subscriber: Subscriber, wanted: Filter | None, ref: wire.Reference | None = None
+    ) -> None:
+        """Register a newcomer, or start anew: the phase states, the fence, then what follows."""
+        subscriber.beginning = Beginning(ref)
+        self._register(subscriber, wanted, _BEFORE_ALL)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Forget a subscriber. Idempotent."""
@@ -110,8 +142,17 @@ class Fanout:
                 subscriber.expire(now)
                 continue
             if cursor + 1 < first:
-                stretch = self._after_expiry(subscriber)
-            elif subscriber.stalled and last - cursor > THIN_BEHIND_ENTRIES:
+                if subscriber.beginning is None:
+                    self._expire_entries(subscriber, now)
+                else:
+                    self._begin(subscriber, now)
+                unfinished = unfinished or subscriber.cursor != last
+                continue
+            if (
+                subscriber.stalled
+                and last - cursor > THIN_BEHIND_ENTRIES
+                and cursor >= subscriber.whole_to
+            ):
                 stretch = self._thin(subscriber)
             else:
                 key = (cursor, subscriber.filter)
@@ -131,10 +172,48 @@ class Fanout:
         if unfinished:
             self._again()
 
-    def snapshot(self, wanted: Filter | None) -> tuple[bytes, int]:
-        """Return the frames of the current phase states, and how many there are."""
-        frames = [wire.text_frame(state.encode()) for state in self._log.states(wanted)]
-        return b"".join(frames), len(frames)
+    def _register(self, subscriber: Subscriber, wanted: Filter | None, cursor: int) -> None:
+        subscriber.filter = wanted
+        subscriber.cursor = cursor
+        subscriber.stalled = False
+        subscriber.whole_to = self._log.last
+        if subscriber.writable:
+            self._ready[subscriber] = None
+        else:
+            self._paused.add(subscriber)
+        if cursor < self._log.last:
+            self._again()
+
+    def _begin(self, subscriber: Subscriber, now: float) -> None:
+        """Write some of the phase states; after the last of them the fence."""
+        beginning = subscriber.beginning
+        assert beginning is not None  # noqa: S101 - the caller checked
+        frames, sent, beginning.after = self._piece(beginning.after, subscriber.filter)
+        beginning.sent += sent
+        last = self._log.last
+        if beginning.after < last:
+            subscriber.deliver(frames, now)
+            return
+        subscriber.cursor = subscriber.whole_to = last
+        subscriber.stalled = False
+        subscriber.beginning = None
+        fence = self.fence(last, recovered=False, count=beginning.sent, ref=beginning.ref)
+        subscriber.deliver(frames + fence, now)
+        subscriber.begun()
+
+    def _piece(self, after: int, wanted: Filter | None) -> tuple[bytes, int, int]:
+        """Return frames of phase states changed after an offset, their number, and up to where."""
+        if self._pieces_of != self._log.last:
+            self._pieces.clear()
+            self._pieces_of = self._log.last
+        piece = self._pieces.get((after, wanted))
+        if piece is None:
+            states: Snapshot = self._log.states_after(after, wanted, WRITE_BYTES)
+            frames = b"".join([wire.text_frame(payload) for payload in states.payloads])
+            piece = frames, len(states.payloads), states.upto
+            if len(self._pieces) < _SHARED_PIECES:
+                self._pieces[after, wanted] = piece
+        return piece
 
     def _thin(self, subscriber: Subscriber) -> Stretch:
         """Return the next thinned entries, after the notice of what was left out."""
@@ -146,15 +225,13 @@ class Fanout:
         notice = _gap(cursor + 1, stretch.upto, stretch.omitted, "thinned")
         return stretch._replace(frames=notice + stretch.frames)
 
-    def _after_expiry(self, subscriber: Subscriber) -> Stretch:
-        """Return the notice that entries are gone, the current state and the new cursor."""
+    def _expire_entries(self, subscriber: Subscriber, now: float) -> None:
+        """Say that entries are gone before they could be sent, and start anew."""
         cursor, last = subscriber.cursor, self._log.last
         omitted = last - cursor
         self.expired += omitted
-        states, count = self.snapshot(subscriber.filter)
-        notice = _gap(cursor + 1, last, omitted, "expired")
-        fence = self.fence(last, recovered=False, count=count)
-        return Stretch(notice + states + fence, last, 0, omitted)
+        self.start(subscriber, subscriber.filter)
+        subscriber.deliver(_gap(cursor + 1, last, omitted, "expired"), now)
 
     def fence(
         self, offset: int, *, recovered: bool, count: int, ref: wire.Reference | None = None

@@ -166,21 +166,19 @@ class Monitor:
         self._wheel.watch(connection, deadline)
 
     def stream(self, connection: Connection, stream: Stream) -> None:
-        """Subscribe a connection; write snapshot and fence, the events follow by themselves."""
+        """Subscribe a connection: where it was if it can be resumed, or with the phase states."""
         since = stream.since
         if (
             since is not None
             and since.epoch == self._log.epoch
             and self._log.holds_after(since.offset)
         ):
-            cursor, recovered = since.offset, True
-            states, count = b"", self._log.count(cursor, stream.filter)
+            count = self._log.count(since.offset, stream.filter)
+            fence = self._fanout.fence(since.offset, recovered=True, count=count, ref=stream.ref)
+            connection.deliver(fence, self.now())
+            self._fanout.subscribe(connection, stream.filter, since.offset)
         else:
-            cursor, recovered = self._log.last, False
-            states, count = self._fanout.snapshot(stream.filter)
-        fence = self._fanout.fence(cursor, recovered=recovered, count=count, ref=stream.ref)
-        connection.deliver(states + fence, self.now())
-        self._fanout.subscribe(connection, stream.filter, cursor)
+            self._fanout.start(connection, stream.filter, stream.ref)
 
     def silence(self, connection: Connection) -> None:
         """Unsubscribe a connection."""
@@ -335,7 +333,7 @@ def _reload(journal: Journal, settings: Settings) -> EventLog:
         tail[0].offset - 1 if tail else journal.last,
         max_bytes=settings.log_bytes,
     )
-    events.note([restore(payload) for payload in journal.states()])
+    events.note([(event.offset, event) for event in map(restore, journal.states())])
     for entry in tail:
         events.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
     return events

@@ -21,6 +21,7 @@ class Sink:
 
     def __init__(self):
         self.cursor, self.filter, self.stalled = 0, None, False
+        self.whole_to, self.beginning = 0, None
 
     def deliver(self, frames, now):
         pass
@@ -41,7 +42,7 @@ def test_accept_encode_and_append(benchmark, events):
         for clean in accepted:
             payload = encode_event(clean, log.last + 1)
             log.append(wire.text_frame(payload), About(clean.type, clean.run, clean.phase))
-        log.note(accepted)
+        log.note(enumerate(accepted, log.last + 1 - len(accepted)))
 
     benchmark(publish)
     benchmark.extra_info["events"] = events

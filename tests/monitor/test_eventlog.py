@@ -1,5 +1,6 @@
 """The event log against a simple model: a list of everything ever appended."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -116,18 +117,18 @@ def progress(phase: str, percent: int, run: str = "r") -> Event:
 
 def test_a_phase_state_is_the_last_word_on_the_phase():
     log = EventLog("epoch")
-    log.note([progress("lint", 10)])
-    log.note([progress("write", 5)])
-    log.note([progress("lint", 40)])
+    log.note([(1, progress("lint", 10))])
+    log.note([(2, progress("write", 5))])
+    log.note([(3, progress("lint", 40))])
     assert [(s.phase, s.progress) for s in log.states()] == [("write", 5), ("lint", 40)]
 
 
 def test_a_failure_keeps_the_progress_the_phase_had():
     log = EventLog("epoch")
-    log.note([progress("lint", 40)])
+    log.note([(4, progress("lint", 40))])
     failed = accept(Event("phase_failed", NOON, phase="lint", error="no", run="r"))[0]
     assert log.progress(failed) == 40
-    log.note([complete(failed, log.progress(failed))])
+    log.note([(5, complete(failed, log.progress(failed)))])
     (state,) = log.states()
     assert (state.status, state.progress, state.error) == ("failed", 40, "no")
 
@@ -136,7 +137,7 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
     log = EventLog("epoch", max_runs=2, max_phases=3)
     for run in ("one", "two", "three"):
         for phase in ("a", "b", "c", "d"):
-            log.note([progress(phase, 1, run)])
+            log.note([(6, progress(phase, 1, run))])
     assert [(s.run, s.phase) for s in log.states()] == [
         ("two", "b"),
         ("two", "c"),
@@ -157,6 +158,37 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
 )
 def test_states_pass_the_filter_too(wanted, phases):
     log = EventLog("epoch")
-    log.note([progress("a", 1, "one")])
-    log.note([progress("b", 1, "two")])
+    log.note([(7, progress("a", 1, "one"))])
+    log.note([(8, progress("b", 1, "two"))])
     assert [state.phase for state in log.states(wanted)] == phases
+
+
+changes = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 99)))
+
+
+@given(changes, changes, filters, st.integers(1, 400), st.integers(0, 5))
+def test_states_taken_piece_by_piece_end_in_the_current_ones_whatever_changes_meanwhile(
+    before, meanwhile, wanted, max_bytes, each_time
+):
+    log = EventLog("epoch")
+
+    def change(run, phase, percent):
+        offset = log.append(b"", About("phase_progress", run, phase))
+        log.note([(offset, progress(phase, percent, run))])
+
+    for named in before:
+        change(*named)
+    seen, after = {}, 0
+    while True:
+        snapshot = log.states_after(after, wanted, max_bytes)
+        assert sum(map(len, snapshot.payloads[:-1])) < max_bytes
+        for payload in snapshot.payloads:
+            state = json.loads(payload)
+            seen[state["run"], state["phase"]] = state["progress"]
+        after = snapshot.upto
+        if after == log.last:
+            break
+        for named in meanwhile[:each_time]:
+            change(*named)
+        del meanwhile[:each_time]
+    assert seen == {(s.run, s.phase): s.progress for s in log.states(wanted)}

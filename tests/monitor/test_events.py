@@ -134,6 +134,7 @@ def test_control_characters_are_made_visible_in_every_text_field():
 
 def test_a_stored_event_is_read_back_as_it_was():
     stored, _ = accepted(**event(message="m", run="r", id="i"))
-    back = restore(msgspec.json.encode(stored))
+    back = restore(msgspec.json.encode({**stored, "offset": 9}))
     assert (back.phase, back.run, back.id, back.progress) == ("writer", "r", "i", 45)
+    assert back.offset == 9
     assert back.timestamp == datetime(2025, 1, 1, 12, tzinfo=UTC)

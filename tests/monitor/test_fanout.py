@@ -5,6 +5,7 @@ Each subscriber checks, as a client can, that nothing was skipped in silence.
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import settings
@@ -14,10 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from monitor import fanout as fanout_module
 from monitor import wire
 from monitor.eventlog import About, EventLog, Filter
+from monitor.events import Event
 from monitor.fanout import Fanout
 
 _PAYLOADS = re.compile(rb"\{[^{}]*\}")
 PHASES = ("lint", "write")
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
 class Reader:
@@ -25,6 +28,8 @@ class Reader:
 
     def __init__(self, fanout, log):
         self.cursor, self.filter, self.stalled, self.writable = 0, None, False, True
+        self.whole_to, self.beginning, self.states = 0, None, {}
+        self.promised = 0
         self.expires_at = float("inf")
         self.expired = False
         self.accounted = 0
@@ -38,6 +43,9 @@ class Reader:
         for text in _PAYLOADS.findall(frames):
             self._account(json.loads(text))
 
+    def begun(self):
+        assert self.beginning is None
+
     def expire(self, now):
         assert now >= self.expires_at
         self.expired = True
@@ -48,12 +56,19 @@ class Reader:
             case "gap":
                 assert not self._wanted_between(self.accounted, message["from"])
                 if message["reason"] == "expired":
-                    self.accounted = message["to"]
+                    self.states = {}
                 else:
+                    assert message["from"] > self.promised
                     self.thinned = message["omitted"]
                     self.thinned_to = message["to"]
             case "subscribed":
-                assert message["offset"] == self.accounted
+                assert message["offset"] == self._log.last
+                wanted = {s.phase: s.progress for s in self._log.states(self.filter)}
+                assert self.states == wanted
+                assert message["count"] >= len(wanted)
+                self.accounted = self.promised = message["offset"]
+            case "phase_update":
+                self.states[message["phase"]] = message["progress"]
             case _:
                 self._event(message)
 
@@ -98,6 +113,21 @@ class FanoutMachine(RuleBasedStateMachine):
         self.fanout.subscribe(reader, chosen, self.log.last)
         self.readers.append(reader)
 
+    @rule(wanted=st.sampled_from([None, "lint", "write"]), back=st.integers(0, 30))
+    def resume(self, wanted, back):
+        cursor = max(self.log.first - 1, self.log.last - back)
+        reader = Reader(self.fanout, self.log)
+        reader.accounted, reader.promised = cursor, self.log.last
+        chosen = None if wanted is None else Filter(phases=frozenset({wanted}))
+        self.fanout.subscribe(reader, chosen, cursor)
+        self.readers.append(reader)
+
+    @rule(wanted=st.sampled_from([None, "lint", "write"]))
+    def start(self, wanted):
+        reader = Reader(self.fanout, self.log)
+        self.fanout.start(reader, None if wanted is None else Filter(frozenset({wanted})))
+        self.readers.append(reader)
+
     @rule(count=st.integers(1, 12), kind=st.sampled_from(["phase_progress", "file_trashed"]))
     def append(self, count, kind):
         for _ in range(count):
@@ -105,6 +135,9 @@ class FanoutMachine(RuleBasedStateMachine):
             phase = PHASES[offset % 2]
             payload = wire.encode(kind, phase=phase, offset=offset)
             self.log.append(wire.text_frame(payload), About(kind, None, phase))
+            if kind == "phase_progress":
+                event = Event(kind, NOON, phase=phase, status="in_progress", progress=offset % 101)
+                self.log.note([(offset, event)])
         self.wanted = True
 
     @rule(data=st.data())

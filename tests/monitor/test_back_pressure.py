@@ -1,0 +1,100 @@
+"""Peers that ask much and read little, over real sockets: memory is bounded, promises are kept."""
+
+import json
+import socket
+
+import psutil
+import pytest
+
+from .kit import event
+from .peers import Peer, Raw, masked
+
+pytestmark = pytest.mark.slow
+
+BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+
+
+def bearer(token):
+    return {"additional_headers": {"Authorization": f"Bearer {token}"}}
+
+
+def fill_states(monitor, runs, phases, text):
+    """Publish one event of every phase of every run."""
+    with Peer(monitor.url, **bearer(monitor.token("publish"))) as writer:
+        writer.hear()
+        for run in range(runs):
+            started = [
+                event(phase=f"p{phase}", run=f"r{run}", message=text) for phase in range(phases)
+            ]
+            for at in range(0, phases, 50):
+                assert writer.publish(*started[at : at + 50])["type"] == "ack"
+
+
+@BOTH_LOOPS
+def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor, loop):
+    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+    fill_states(monitor, 20, 200, "x" * 1_000)  # 4.5 MB of states
+    process = psutil.Process(monitor.pid)
+    with Raw(monitor.port) as raw:
+        raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.upgrade(f"/?token={monitor.token()}&stream=off")
+        before = process.memory_info().rss
+        raw.send(masked(1, b'{"type":"subscribe"}') * 90)
+        with Peer(f"{monitor.url}?token={monitor.token()}", source="127.0.0.2") as honest:
+            fence = honest.until("subscribed")[-1]
+        assert fence["count"] == 4_000
+        assert process.memory_info().rss - before < 8 * 2**20
+
+
+@BOTH_LOOPS
+def test_pipelined_messages_are_answered_in_order_once_the_answers_are_read(start_monitor, loop):
+    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+    fill_states(monitor, 5, 200, "x" * 1_000)
+    asked = []
+    for ref in range(0, 12, 3):
+        asked += [
+            {"type": "subscribe", "ref": ref},
+            {"type": "unsubscribe", "ref": ref + 1},
+            {"type": "ping", "ref": ref + 2},
+        ]
+    with Peer(f"{monitor.url}?token={monitor.token()}&stream=off", max_queue=2) as peer:
+        peer.hear()
+        for message in asked:
+            peer.ws.send(json.dumps(message))
+        answers = []
+        states = 0
+        while len(answers) < len(asked):
+            heard = peer.hear()
+            if heard["type"] == "phase_update":
+                states += 1
+            else:
+                answers.append((heard["type"], heard["ref"]))
+    kinds = ["subscribed", "unsubscribed", "pong"] * 4
+    assert answers == [(kind, ref) for ref, kind in enumerate(kinds)]
+    assert states == 4 * 1_000
+
+
+@BOTH_LOOPS
+def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_once(
+    start_monitor, loop
+):
+    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+    with Peer(monitor.url, **bearer(monitor.token("publish"))) as writer:
+        writer.hear()
+        for _ in range(8):
+            assert writer.publish(*[event(message="m" * 60)] * 1_000)["type"] == "ack"
+    with Raw(monitor.port) as raw:
+        raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.upgrade(f"/?token={monitor.token()}&stream=off")
+        raw.send(masked(1, b'{"type":"subscribe"}'))
+        received = b""
+        while b'"subscribed"' not in received:
+            received += raw.sock.recv(65_536)
+        epoch = received.partition(b'"epoch":"')[2][:32].decode()
+        since = json.dumps({"type": "subscribe", "since": {"epoch": epoch, "offset": 0}})
+        raw.send(masked(1, since.encode()))
+        while b'"offset":8000}' not in received:
+            received += raw.sock.recv(65_536)
+    assert b'"recovered":true,"count":8000' in received
+    assert b'"gap"' not in received
+    assert received.count(b'"type":"phase_progress"') == 8_000
