@@ -23,7 +23,12 @@ class Resume(Scenario):
     clients: ClassVar[int] = 20
     rate: ClassVar[float] = 500.0
     repeats: ClassVar[int] = 3
-    proves: ClassVar[tuple[str, ...]] = ("resumes_refused = 0", "lost = 0", "duplicated = 0", "reordered = 0")
+    proves: ClassVar[tuple[str, ...]] = (
+        "resumes_refused = 0",
+        "lost = 0",
+        "duplicated = 0",
+        "reordered = 0",
+    )
     needs: ClassVar[tuple[str, ...]] = ("resume",)
 
     @classmethod
