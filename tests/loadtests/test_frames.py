@@ -152,3 +152,17 @@ def test_every_breach_of_the_protocol_is_named(stream: bytes, said: str) -> None
     fault = walk([stream])[3]
     assert fault is not None
     assert said in fault
+
+
+def test_a_fence_takes_back_what_came_before_it_once() -> None:
+    walker = Walker(marker("r"), keeps_last=True)
+    walker.fences = (b'"recovered"',)
+
+    def text(content: str) -> bytes:
+        return Frame(Opcode.TEXT, content.encode()).serialize(mask=False)
+
+    stream = text(identifier("r", 7)) + text('{"recovered":true}') + text(identifier("r", 3))
+    assert walker.feed(stream) == [3]
+    assert walker.last == identifier("r", 3).encode()
+    assert walker.feed(text('{"recovered":true}') + text(identifier("r", 4))) == [4]
+    assert walker.fences == ()

@@ -41,3 +41,13 @@ def test_events_after_leaving_are_not_expected() -> None:
     ledger.left = 5
     assert ledger.expected(10) == 3
     assert ledger.received(10) == 3
+
+
+def test_what_arrives_after_leaving_counts_only_if_it_was_due_before() -> None:
+    ledger = Ledger(window=0)
+    ledger.admit(range(4), consecutive=True)
+    ledger.left = 6
+    assert ledger.missing(10) == [4, 5]
+    assert list(ledger.admit([4, 6, 7], consecutive=False)) == [4]
+    assert ledger.missing(10) == [5]
+    assert (ledger.expected(10), ledger.received(10)) == (6, 5)
