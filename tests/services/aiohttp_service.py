@@ -4,6 +4,7 @@ Events come flat, with one more field beside their own.
 """
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -148,6 +149,7 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
 async def main() -> None:
     """Serve until told to stop."""
     told = options(__doc__ or "")
+    logging.basicConfig(level=logging.CRITICAL)  # aiohttp's log would have requests in it
     desk = Desk(told, Tokens(told.state, "HS512", "aiohttp-service"), DIALECT)
     runner = web.AppRunner(application(desk), access_log=None, shutdown_timeout=2.0)
     await runner.setup()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import h11
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -27,6 +28,7 @@ from wsproto.frame_protocol import CloseReason, RsvBits
 from tests.services.desk import SECURITY_HEADERS, Desk, Dialect, Refused, converse, credentials
 from tests.services.rules import Tokens, options
 
+MAX_HEADERS = 100
 DIALECT = Dialect(
     word="op",
     unauthenticated_status=403,
@@ -51,6 +53,7 @@ def application(desk: Desk) -> Starlette:
         host, origins = headers.get("host", ""), headers.getlist("origin")
         abort = socket.scope["state"]["abort"]
         try:
+            _check(headers)
             client = desk.enter(socket.client.host, host, origins, tokens, abort)
         except Refused as refused:
             await socket.send_denial_response(_response(refused))
@@ -67,6 +70,7 @@ def application(desk: Desk) -> Starlette:
         assert request.client is not None
         tokens = credentials((), request.headers.getlist("authorization"))
         try:
+            _check(request.headers)
             body = desk.page(request.client.host, request.url.path, tokens)
         except Refused as refused:
             return _response(refused)
@@ -82,6 +86,14 @@ async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
             return
         text = message.get("text")
         yield message["bytes"] if text is None else text
+
+
+def _check(headers: Headers) -> None:
+    """Refuse what h11 lets pass: a body, and headers without number."""
+    if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+        raise Refused(400, "a request here has no body")
+    if len(headers.raw) > MAX_HEADERS:
+        raise Refused(431, "too many headers")
 
 
 def _response(refused: Refused) -> Response:

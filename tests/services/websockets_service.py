@@ -54,13 +54,13 @@ class Service:
     def ask(self, connection: Connection, request: Request) -> Response | None:
         """Answer a page, refuse a handshake, or let it go on."""
         headers, parts = request.headers, urlsplit(request.path)
-        query = parse_qsl(parts.query) if parts.path == "/live" else []
+        query = parse_qsl(parts.query, keep_blank_values=True) if parts.path == "/live" else []
         tokens = shown(query, headers.get_all("Authorization"))
         address = connection.remote_address[0]
         host, origins = headers.get("Host", ""), headers.get_all("Origin")
         abort = connection.transport.abort
         try:
-            _check(parts.path, headers)
+            _check(request.method, parts.path, headers)
             if parts.path != "/live":
                 return _response(200, self._desk.page(address, parts.path, tokens))
             connection.client = self._desk.enter(address, host, origins, tokens, abort)
@@ -83,7 +83,9 @@ class Service:
             return  # it is gone
 
 
-def _check(path: str, headers: Headers) -> None:
+def _check(method: str, path: str, headers: Headers) -> None:
+    if method != "GET":
+        raise Refused(405, "only GET is served here")
     if headers.get_all("Transfer-Encoding") or headers.get_all("Content-Length"):
         raise Refused(400, "a request here has no body")
     if path == "/live" and headers.get("Upgrade", "").lower() != "websocket":

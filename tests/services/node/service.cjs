@@ -14,6 +14,7 @@ const SWEEP_MS = 50;
 const THINKING_MS = 40;
 const BUFFERED_BYTES = 1 << 20;
 const HISTORY = 1000;
+const MAX_HEADERS = 100;
 const HEADERS = {
   "CONTENT-TYPE": "application/problem+json",
   "CONTENT-SECURITY-POLICY": "default-src 'none'; frame-ancestors 'none'",
@@ -110,6 +111,7 @@ function serve() {
     if (request.headers["transfer-encoding"] || Number(request.headers["content-length"] ?? 0)) {
       return refusal(400, "a request here has no body");
     }
+    if (request.rawHeaders.length > 2 * MAX_HEADERS) return refusal(431, "too many headers");
     if (request.httpVersion !== "1.1") return refusal(505, "HTTP/1.1 is served here");
     return request.method === "GET" ? null : refusal(405, "only GET is served here");
   }
