@@ -11,8 +11,8 @@ RESOLUTION = 0.1
 
 CONFIRMATIONS = 3
 
-#: After so many steps down from what could not be confirmed the search gives up.
-_STEPS_DOWN = 5
+#: A busy machine may take several steps down to confirm; after so many, an eighth is left.
+_STEPS_DOWN = 20
 
 
 class Trial(NamedTuple):
