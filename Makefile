@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean
+.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,22 @@ screenshots: setup ## take the dashboard's pictures in docs/pictures
 
 soak: setup ## load the monitor, then the dashboard, for half an hour each and look for growth
 	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py tests/dashboard/test_soak.py $(ARGS)
+
+report: setup ## write the report of the newest run: an offline page, Markdown, figures, CSV
+	@$(BIN)/wsproof report build $(ARGS)
+
+CHAPTER ?= docs/chapter/real-time-monitoring.md
+CHECK ?=
+chapter: setup ## refresh the chapter from the newest runs, making those that are missing; CHECK=1 only checks
+ifeq ($(CHECK),)
+	@$(BIN)/python -m scripts.chapter_runs
+	@$(BIN)/wsproof report chapter $(CHAPTER) $(ARGS)
+else
+	@$(BIN)/wsproof report chapter $(CHAPTER) --check $(ARGS)
+endif
+
+protocol: setup ## record how the monitor authenticates, delivers and is rejoined
+	@$(BIN)/python -m scripts.record_protocol $(ARGS)
 
 trace: setup ## record loadtests/traces/pipeline.jsonl from the real pipeline
 	@$(BIN)/python -m scripts.record_trace $(ARGS)

@@ -4,6 +4,7 @@ TRUE needs every carrying check to PASS; one FAIL makes the claim FALSE; whateve
 could not decide, was declined or waived leaves it UNPROVEN.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
@@ -13,6 +14,9 @@ from monitor.contract.claims import Claim
 from monitor.contract.evidence import FINDINGS, Metric, Run, RunRecord, Scalar
 from monitor.contract.findings import Finding
 from monitor.contract.verdicts import Verdict
+
+#: A check named by itself, neither a pattern nor the name of a claim.
+_ID = re.compile(r"[A-Z]+\d+")
 
 
 def findings(run: Run) -> tuple[Finding, ...]:
@@ -45,6 +49,7 @@ def is_evidence(claim: Claim, record: RunRecord) -> bool:
 def check_metrics(claim: Claim, run: Run) -> dict[str, Metric]:
     """Count the verdicts of the checks that carry a claim."""
     verdicts = [finding.verdict for finding in carrying(claim, run)]
+    verdicts += [Verdict.NOT_RUN] * len(_absent(claim, run))
     failed = verdicts.count(Verdict.FAIL)
     passed = verdicts.count(Verdict.PASS)
     counts = {
@@ -72,14 +77,23 @@ def comparable(claim: Claim, metrics: Mapping[str, Metric]) -> Claim:
 def why_not(claim: Claim, run: Run) -> str:
     """Name the checks that did not pass, with their verdicts; or say that none carries it."""
     found = tuple(carrying(claim, run))
-    if not found:
+    absent = _absent(claim, run)
+    if not found and not absent:
         return "no check of the audit carries it"
     order = (Verdict.FAIL, *(word for word in Verdict if word is not Verdict.FAIL))
     others = sorted(
         (one for one in found if one.verdict is not Verdict.PASS),
         key=lambda one: (order.index(one.verdict), one.id),
     )
-    return ", ".join(f"{one.id} is {one.verdict}" for one in others)
+    told = [f"{one.id} is {one.verdict}" for one in others]
+    return ", ".join([*told, *(f"{name} is not in the audit" for name in absent)])
+
+
+def _absent(claim: Claim, run: Run) -> tuple[str, ...]:
+    """Return the checks a claim names one by one of which the audit says nothing."""
+    known = {finding.id for finding in findings(run)}
+    named = (name for name in claim.checks if _ID.fullmatch(name))
+    return tuple(name for name in named if name not in known)
 
 
 def _set(parameter: Scalar) -> bool:

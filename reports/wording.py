@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from monitor.contract.evidence import Metric
 
 #: Counted things: every digit matters, so they are never rounded.
-COUNTS = frozenset({"clients", "events", "deliveries", "deaths"})
+COUNTS = frozenset(
+    {"clients", "events", "deliveries", "deaths", "checks", "connections", "delays", "requests"}
+    | {"strangers", "tries", "types", "ways"}
+)
 
 _SCALES: Mapping[str, tuple[tuple[float, str], ...]] = {
     "us": ((1e6, " s"), (1e3, " ms"), (1, " µs")),
@@ -68,6 +71,11 @@ def measured(metric: Metric | None, absent: str = "not measured") -> str:
     low, high = metric.interval
     scale, suffix = _scale(metric.value, metric.unit)
     return f"{text} [{significant(low / scale, 3)}–{significant(high / scale, 3)}{suffix}]"
+
+
+def code(text: str) -> str:
+    """Return words of a machine as inline code; a backtick in them cannot end it."""
+    return f"`{text.replace('`', chr(39))}`"
 
 
 def plural(count: float, noun: str) -> str:

@@ -75,12 +75,12 @@ def _alt(response: Latency, service: Latency | None) -> str:
     )
 
 
-def _rows(kind: str, latency: Latency) -> Iterator[tuple[str, str, str, int]]:
+def _rows(kind: str, latency: Latency) -> Iterator[tuple[str, str, str, str]]:
     named = [(str(number), each) for number, each in latency.repeats.items()]
     for repeat, distribution in [*named, ("all", latency.merged)]:
-        odds, values = distribution.curve()
-        for one, value in zip(odds, values, strict=True):
-            yield kind, repeat, f"{100 * (1 - 1 / one):.6f}", int(value)
+        odds, values = _drawn(*distribution.curve())
+        for one, value_ms in zip(odds, values, strict=True):
+            yield kind, repeat, f"{100 * (1 - 1 / one):.6f}", f"{value_ms * 1e3:.0f}"
 
 
 def _curves(axes: Axes, kind: str, latency: Latency) -> None:

@@ -6,22 +6,23 @@ from reports.passage import passage
 from reports.render_markdown import render_table
 from reports.sources import Sources
 from reports.standing import Standing
-from reports.tables.claims import short_figure
+from reports.tables.claims import reasons, short_figure
 
 _HEADER = ("Metric", "Value")
 
 
 @passage
 def load(sources: Sources, body: str) -> str | None:
-    """Return the group `load`, each cell as `0.9 ms (claimed <5ms)`; FALSE says so.
+    """Return the group `load`, each cell as `0.9 ms (claimed <5ms)`.
 
-    The headings of a table that stands there already are kept.
+    What is not TRUE says why below the table. The headings of a table that stands there already are kept.
     """
     found = sources.standings("load")
     if not any(one.run for one in found):
         return None
     rows = tuple((one.judgement.claim.label, _cell(one)) for one in found)
-    return render_table(Table(_header(body), rows)) + "\n"
+    notes = reasons([one.judgement for one in found])
+    return render_table(Table(_header(body), rows, notes=notes)) + "\n"
 
 
 def _cell(standing: Standing) -> str:

@@ -4,7 +4,7 @@ from reports.exhibits import Table
 from reports.passage import passage
 from reports.render_markdown import render_table
 from reports.sources import Sources
-from reports.tables.claims import claim_row
+from reports.tables.claims import claim_row, reasons
 
 
 @passage
@@ -14,4 +14,5 @@ def rate_limits(sources: Sources, _body: str) -> str | None:
     if not any(one.run for one in found):
         return None
     rows = tuple(claim_row(one.judgement, one.run.metrics if one.run else {}) for one in found)
-    return render_table(Table(("Limit", "Claimed", "Measured", ""), rows)) + "\n"
+    notes = reasons([one.judgement for one in found])
+    return render_table(Table(("Limit", "Claimed", "Measured", ""), rows, notes=notes)) + "\n"

@@ -3,6 +3,7 @@
 from reports.dossier import Dossier
 from reports.exhibits import Section, Table, table
 from reports.transcripts import conversations
+from reports.wording import code, quantity
 
 
 @table(Section.AUTHENTICATION, source="protocol")
@@ -13,7 +14,8 @@ def authentication(dossier: Dossier) -> Table | None:
         way, _, case = name.partition(": ")
         answers = [line for line in lines if line.direction == "received"]
         if answers:
-            rows.append((way, case, f"`{answers[-1].summary}`", f"{answers[-1].at_s * 1e3:.1f} ms"))
+            last = answers[-1]
+            rows.append((way, case, code(last.summary), quantity(last.at_s * 1e6, "us")))
     if not rows:
         return None
     return Table(("Way", "Token", "Answer", "After"), tuple(rows), frozenset({3}))

@@ -87,7 +87,8 @@ def _checks(judgement: Judgement) -> str:
     passed = judgement.measured.value
     if judgement.margin is None:
         return f"{plural(passed, 'check')} {'passes' if passed == 1 else 'pass'}"
-    return f"{passed:.0f} of {plural(passed - judgement.margin, 'check')} pass"
+    checks = passed - judgement.margin
+    return f"{passed:.0f} of {plural(checks, 'check')} {'passes' if checks == 1 else 'pass'}"
 
 
 def _figure(figure: Metric, bound: float) -> str:

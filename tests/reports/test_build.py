@@ -129,7 +129,7 @@ def test_every_figure_on_the_page_has_alt_text_and_a_file(built):
 def test_a_run_that_never_reached_its_target_still_has_a_report(claims, tmp_path):
     run = synthetic.write_empty_run(tmp_path)
     report = build(run, claims, tmp_path / "out")
-    assert sorted(contents(report.folder)) == ["report.json", "report.md"]
+    assert sorted(contents(report.folder)) == ["report.html", "report.json", "report.md"]
     assert "not measured" in report.table
     assert "The run is INVALID: the target was never reachable." in report.table
 

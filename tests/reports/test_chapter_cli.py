@@ -23,7 +23,10 @@ It also does other things.
 
 def chapter(file, *options):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.wsproof", "report", "chapter", str(file), *options],
+        [
+            *(sys.executable, "-m", "scripts.wsproof", "report", "chapter", str(file)),
+            *("--runs", str(file.parent / "runs"), *options),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -29,8 +29,9 @@ def stands(root, claim=CLAIM):
         ({"ID1": "PASS", "CN4": "NOT_RUN"}, "UNPROVEN", "CN4 is NOT_RUN"),
         ({"ID1": "NOT_APPLICABLE", "CN4": "PASS"}, "UNPROVEN", "ID1 is NOT_APPLICABLE"),
         ({"ID1": "WAIVED", "CN4": "PASS"}, "UNPROVEN", "ID1 is WAIVED"),
-        ({"HS1": "PASS"}, "UNPROVEN", "no check of the audit carries it"),
-        ({}, "UNPROVEN", "no check of the audit carries it"),
+        ({"ID1": "PASS"}, "UNPROVEN", "CN4 is not in the audit"),
+        ({"ID1": "FAIL"}, "FALSE", "ID1 is FAIL, CN4 is not in the audit"),
+        ({}, "UNPROVEN", "CN4 is not in the audit"),
     ],
 )
 def test_a_claim_on_checks_is_true_only_if_all_that_carry_it_pass(
@@ -39,6 +40,12 @@ def test_a_claim_on_checks_is_true_only_if_all_that_carry_it_pass(
     synthetic.write_audit(tmp_path, verdicts, claims={"ID1": "idle"})
     judgement = stands(tmp_path)
     assert (judgement.verdict, judgement.reason) == (expected, reason)
+
+
+def test_a_claim_that_no_check_of_the_audit_carries_is_unproven(tmp_path):
+    synthetic.write_audit(tmp_path, {"HS1": "PASS"})
+    claim = synthetic.changed(CLAIM, checks=("idle", "ID*"))
+    assert stands(tmp_path, claim).reason == "no check of the audit carries it"
 
 
 def test_one_failure_outweighs_every_pass_even_of_a_baseline_named_by_id(tmp_path):

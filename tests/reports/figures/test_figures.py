@@ -32,7 +32,7 @@ def test_a_target_that_died_is_said_to_have_died(dossier_of):
     assert "before it died" in memory_cpu(dossier_of(synthetic.DEAD)).title
 
 
-def test_the_latency_values_are_the_exact_buckets_of_every_repeat_and_of_all(dossier_of):
+def test_the_latency_values_are_exact_buckets_of_every_repeat_and_of_all(dossier_of):
     dossier = dossier_of(synthetic.QUICK)
     rows = latency_percentiles(dossier).rows
     assert {(kind, repeat) for kind, repeat, *_ in rows} == {
@@ -40,7 +40,8 @@ def test_the_latency_values_are_the_exact_buckets_of_every_repeat_and_of_all(dos
     }
     merged = [int(row[3]) for row in rows if row[:2] == ("response", "all")]
     assert merged[-1] == dossier.response.merged.max
-    assert len(merged) == len(dossier.response.merged.values) + 2
+    assert set(merged) <= {*dossier.response.merged.values.tolist(), dossier.response.merged.max}
+    assert merged == sorted(merged)
 
 
 def test_the_throughput_values_account_for_every_event(dossier_of):

@@ -1,0 +1,56 @@
+"""The project's own chapter says what its kept evidence says, and every claim's sentence stands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.contract.claims import load_claims, load_claims_document
+from reports.chapter import compose, read_document
+from reports.runs import Evidence
+from reports.sentences import misplaced
+from tests.reports.conftest import CLAIMS
+
+ROOT = Path(__file__).parents[2]
+CHAPTER = ROOT / "docs" / "chapter" / "real-time-monitoring.md"
+KEPT = ROOT / "reports" / "data"
+REPAIR = "repair it with `make chapter`"
+
+
+@pytest.fixture(scope="module")
+def checked():
+    return compose(
+        CHAPTER, load_claims(CLAIMS), "reference monitor", Evidence([KEPT]), same_runs=True
+    )
+
+
+def test_every_table_and_list_is_what_the_kept_evidence_says(checked):
+    assert checked.diff() == "", REPAIR
+
+
+def test_every_picture_is_made_from_the_kept_evidence(checked):
+    assert checked.stale == (), REPAIR
+
+
+def test_no_region_is_without_evidence_and_no_claim_in_it_is_false(checked):
+    assert checked.without == ()
+    assert checked.broken == ()
+
+
+def test_every_claims_sentence_stands_where_the_claim_says(claims):
+    document = load_claims_document(CLAIMS).document
+    assert (CLAIMS.parent / document).resolve() == CHAPTER
+    assert misplaced(claims, read_document(CHAPTER)) == ()
+
+
+@pytest.mark.slow
+def test_the_command_says_the_same():
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.wsproof", "report", "chapter", str(CHAPTER), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
