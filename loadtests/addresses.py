@@ -104,7 +104,7 @@ class Allotter:
         Raises:
             UsageError: as `take`; or something happens on the way, which one process must see to.
         """
-        if point.moves or point.strangers or point.backoff is not None:
+        if not point.divisible:
             raise UsageError(
                 "several Locust processes: only scenarios whose clients stay from beginning to"
                 " end can be divided; leave out --workers, --master and --processes"

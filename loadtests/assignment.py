@@ -16,8 +16,8 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `run` is the text that marks the repeat's events; `clients` how many seats are waited for, 0 if
     Locust will say; `point` what is offered; `folder` holds its timetable and what it
-    leaves behind. Clients are numbered from `first_client`: several processes share the addresses.
-    It carries tokens, so its file is readable by its owner only.
+    leaves behind. Where `workers` processes share the clients, they are numbered from
+    `first_client` in each. It carries tokens, so its file is readable by its owner only.
     """
 
     run: str
@@ -40,6 +40,7 @@ class Assignment(msgspec.Struct, frozen=True):
     connections: int
     folder: str
     first_client: int = 0
+    workers: int = 1
 
     @property
     def target(self) -> Target:

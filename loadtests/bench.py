@@ -7,6 +7,7 @@ its process id, so that what was measured is written before everything ends.
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from monitor.contract.verdicts import NoVerdictError
 
 _LOCUSTFILE = Path(loadtests.__file__).parent / "locustfile.py"
 
-#: Locust's page shows what is measured and can stop it: this machine only.
+#: Locust's page shows what is measured and can stop it, and its master obeys: this machine only.
 WEB_HOST = "127.0.0.1"
 
 #: Users a second: connecting is not what is measured, and accept queues are short.
@@ -126,6 +127,7 @@ def run_locust(
     log = folder / "locust.log"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE)),
+        *_several(assignment.workers),
         *("-u", str(assignment.clients), "-r", str(_spawn_rate(assignment))),
         *("--assignment", str(path), "--progress-fd", str(writing), "--skip-log-setup"),
         *(("--autostart", "--web-host", WEB_HOST) if ui else ("--headless", "--only-summary")),
@@ -162,6 +164,16 @@ def run_locust(
         late = "the load client did not end in time and was stopped"
         return msgspec.structs.replace(result, interrupted=False, faults=(*result.faults, late))
     return msgspec.structs.replace(result, interrupted=result.interrupted or interrupted)
+
+
+def _several(workers: int) -> tuple[str, ...]:
+    """Return Locust's options for a master and so many workers, which speak on loopback only."""
+    if workers == 1:
+        return ()
+    with socket.create_server((WEB_HOST, 0)) as free:
+        port = str(free.getsockname()[1])
+    bind = ("--master-bind-host", WEB_HOST, "--master-bind-port", port)
+    return ("--processes", str(workers), *bind, "--master-port", port)
 
 
 def _spawn_rate(assignment: Assignment) -> int:

@@ -42,6 +42,8 @@ _TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
     "deliveries_thinned": ("deliveries", lambda one: one.part.thinned),
     "deliveries_duplicated": ("deliveries", lambda one: one.part.duplicated),
     "deliveries_reordered": ("deliveries", lambda one: one.part.reordered),
+    # Before they were due, or after more than an hour: counted, in no bucket, never clamped.
+    "deliveries_out_of_range": ("deliveries", lambda one: one.part.response["out_of_range"]),
 }
 
 
@@ -175,6 +177,8 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     if result.part.expected:
         reached = 100 * result.part.received / result.part.expected
         values["reach_percent"] = (reached, "percent")
+    if result.clock_bound_us:
+        values["clock_bound_us"] = (result.clock_bound_us, "us")
     if result.part.moves_lag_p99_us is not None:
         values["moves_lag_p99_us"] = (result.part.moves_lag_p99_us, "us")
     window = _in_window(result, samples)
@@ -182,9 +186,21 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     values["target_cpu_percent"] = (sum(cpu) / len(cpu) if cpu else None, "percent")
     rss = [sample.rss_bytes for sample in window]
     values["target_rss_median_bytes"] = (median(rss) if rss else None, "bytes")
-    return {
+    known = {
         name: (float(value), unit) for name, (value, unit) in values.items() if value is not None
     }
+    for name in below_clock_bound(result, known):
+        del known[name]
+    return known
+
+
+def below_clock_bound(result: RepeatResult, values: Values) -> list[str]:
+    """Return which response times say nothing, because clocks of several hosts were compared."""
+    return [
+        name
+        for name, (value, _) in values.items()
+        if name.startswith("response_") and value < result.clock_bound_us
+    ]
 
 
 def null_figures(result: RepeatResult) -> dict[str, float]:
@@ -252,7 +268,8 @@ def _latency_metrics(
                 found[key] = msgspec.structs.replace(known[key], samples=events)
             elif name in PERCENTILES and enough(PERCENTILES[name], events):
                 value = merged(results, kind).percentile_us(PERCENTILES[name])
-                if value is not None:
+                bound_us = max(result.clock_bound_us for result in results)
+                if value is not None and (kind == "service" or value >= bound_us):
                     found[key] = Metric(value, "us", "all repeats merged", samples=events)
     return found
 

@@ -186,7 +186,7 @@ class _Session:
         )
         with Launch(target) as launch:
             point = steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s)
-            allotment = plan.allotter("127.0.0.1").take(plan.clients)
+            allotment = plan.allotment(plan.allotter("127.0.0.1"), point)
             folder = self._subfolder(0)
             tokens = (None, None)
             assignment = plan.assignment(0, folder, launch.target, allotment, tokens, point)
@@ -231,7 +231,7 @@ class _Session:
     ) -> RepeatResult:
         number = len(self._results) + 1
         folder = self._subfolder(number)
-        allotment = allotter.take(point.connections, point.strangers)
+        allotment = self._plan.allotment(allotter, point)
         target = launch.target
         assignment = self._plan.assignment(number, folder, target, allotment, tokens, point)
         locust: list[int] = []

@@ -43,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     bounds_us: dict[str, float]
     objectives: tuple[Claim, ...] = ()
     drain_s: float = DRAIN_S
+    #: Locust processes that share the clients.
+    workers: int = 1
 
     @property
     def asked(self) -> Asked:
@@ -87,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True):
             "warmup_s": self.warmup_s,
             "window_s": self.window_s,
             "repeats": self.repeats,
+            "workers": self.workers,
             "trace": self.trace.name,
             "connect_deadline_s": CONNECT_S,
             "drain_deadline_s": self.drain_s,
@@ -100,6 +103,12 @@ class Plan(msgspec.Struct, frozen=True):
     def allotter(self, peer: str) -> Allotter:
         """Return what gives each repeat its source addresses, from a place of this run's own."""
         return Allotter(self.target, peer, secrets.randbelow(1 << 16))
+
+    def allotment(self, allotter: Allotter, point: Point) -> Allotment:
+        """Take source addresses for one repeat, for all processes that share its clients."""
+        if self.workers > 1:
+            return allotter.shared(point, self.workers)
+        return allotter.take(point.connections, point.strangers)
 
     def assignment(
         self,
@@ -135,6 +144,7 @@ class Plan(msgspec.Struct, frozen=True):
             clients_per_address=allotment.clients_per_address,
             connections=allotment.connections,
             folder=str(folder),
+            workers=self.workers,
         )
 
 
@@ -150,6 +160,7 @@ def make_plan(
     trace: Path | None = None,
     allowed_hosts: tuple[str, ...] = (),
     objectives: Iterable[str] = (),
+    workers: int = 1,
 ) -> Plan:
     """Return the scenario with what is given put in place of its defaults.
 
@@ -175,6 +186,7 @@ def make_plan(
         allowed_hosts=allowed_hosts,
         bounds_us=latency_bounds_us(target, scenario),
         objectives=tuple(parsing.parse(text, scenario.name()) for text in wanted),
+        workers=workers,
     )
     plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
@@ -184,6 +196,7 @@ def make_plan(
 
 def _check(plan: Plan) -> None:
     _at_least("--clients", plan.clients, 1)
+    _at_least("--workers", plan.workers, 1)
     _at_least("--repeats", plan.repeats, 1)
     _at_least("--duration", plan.window_s, 0.5)
     _at_least("--warmup", plan.warmup_s, 0)
@@ -198,7 +211,7 @@ def check_point(plan: Plan, point: Point) -> None:
     Raises:
         UsageError: too many clients, events or events a second; says which flag to change.
     """
-    _check_descriptors(point.clients + point.strangers)
+    _check_descriptors(-(-point.clients // plan.workers) + point.strangers)
     rate, window_s = point.peak_rate, point.warmup_s + point.window_s
     if rate > MAX_RATE:
         raise UsageError(

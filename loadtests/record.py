@@ -6,7 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.figures import Measured, complete_events, merged, repeat_metrics, run_metrics
+from loadtests.figures import (
+    Measured,
+    below_clock_bound,
+    complete_events,
+    merged,
+    repeat_metrics,
+    repeat_values,
+    run_metrics,
+)
 from loadtests.histogram import Recorder
 from loadtests.latencies import INTERVAL_NS
 from loadtests.plan import Plan
@@ -80,6 +88,8 @@ def write(
         for what, text in (
             ("publisher_lost", result.publisher_fault),
             ("first_refusal", result.first_refusal),
+            ("clocks", "; ".join(result.clocks)),
+            ("below_the_clocks_bound", ", ".join(_refused(result))),
         )
         if text
     }
@@ -98,6 +108,14 @@ def write(
             provenance=provenance,
         )
     )
+
+
+def _refused(result: RepeatResult) -> list[str]:
+    """Name the figures a repeat does not have because they were below the clock's bound."""
+    if not result.clock_bound_us:
+        return []
+    whole = msgspec.structs.replace(result, clock_bound_us=0.0)
+    return below_clock_bound(result, repeat_values(whole, ()))
 
 
 def _histograms(results: Sequence[RepeatResult]) -> Iterator[Histogram]:

@@ -63,10 +63,8 @@ class Standalone:
                 f"scenario {self._plan.scenario.name()}: restarts its target, which Locust by"
                 f" itself cannot; use `wsproof load {self._plan.scenario.name()}`"
             )
-        if workers > 1:
-            allotment = allotter.shared(point, workers)
-        else:
-            allotment = allotter.take(point.connections, point.strangers)
+        plan = self._plan = msgspec.structs.replace(self._plan, workers=workers)
+        allotment = plan.allotment(allotter, point)
         tokens = (self._launch.token("subscribe"), self._launch.token("publish"))
         self._sampling.watch(Watch(number, self._launch.pid, None))
         assignment = self._plan.assignment(number, folder, self._launch.target, allotment, tokens)

@@ -34,6 +34,9 @@ def load(
         float | None, typer.Option(metavar="S", help="Seconds before it, not measured.")
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="How often to measure.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Locust processes that share the clients.")
+    ] = 1,
     trace: Annotated[Path | None, typer.Option(help="Recorded events to replay.")] = None,
     runs: RunsOption = DEFAULT_RUNS,
     seed: Annotated[int, typer.Option(help="Seed of the intervals' resampling.")] = 1,
@@ -78,6 +81,7 @@ def load(
         trace=trace,
         allowed_hosts=tuple(allowed or ()),
         objectives=tuple(objective or ()),
+        workers=workers,
     )
     claims_path = plan.target.claims_path
     claims = load_claims(claims_path) if claims_path else ()
