@@ -14,7 +14,6 @@ from monitor import wire
 from monitor.admission import Admission, Admissions
 from monitor.authority import Authority
 from monitor.connection import Connection
-from monitor.contract.verdicts import WsproofError
 from monitor.eventlog import EventLog
 from monitor.events import restore
 from monitor.fanout import Fanout
@@ -272,19 +271,14 @@ class Monitor:
         self._journal.close()
 
     def _take_up_revocations(self, now: float) -> None:
-        try:
-            changed = self._authority.poll()
-        except WsproofError as error:
-            log.error("keys and revocations stay as they were: %s", error)  # noqa: TRY400
-            return
-        if not changed:
+        if not self._authority.poll():
             return
         for connection in list(self._connections):
             session = connection.session
-            if session is None or session.grant is None:
-                continue
-            if self._authority.refuses(session.grant):
-                connection.carry_out(session.revoked(now))
+            if session is not None and session.grant is not None:
+                ends_at = self._authority.end_of(session.grant)
+                connection.carry_out(session.ends(ends_at, now))
+                self._wheel.watch(connection, session.next_deadline())
 
     def _prune(self) -> None:
         """Forget what the journal keeps too long; a full disk is told once, not each time."""

@@ -109,6 +109,7 @@ class Session:
         "_ping_sent",
         "_redactor",
         "_refused",
+        "_refused_at",
         "_rules",
         "_stream",
         "closing_since",
@@ -131,6 +132,7 @@ class Session:
         self._ping_sent = now
         self._ping_answered = True
         self._refused = 0
+        self._refused_at = now
         self._redactor: Redactor | None = None  # few clients publish
 
     def open(self, grant: Grant | None, now: float) -> list[Effect]:
@@ -147,15 +149,15 @@ class Session:
         try:
             message = wire.decode(text)
         except wire.MalformedMessageError as error:
-            return self._limited(None, now) or self._malformed(error)
+            return self._limited(error.ref, now) or self._malformed(error)
         if self.grant is None:
             return self._limited(message.ref, now) or self._first(message, now)
         if self.expires_at <= now:
             return [self._close(CloseCode.UNAUTHORIZED, "token expired", now)]
         if message.token is not None and not isinstance(message, wire.Auth):
-            refused = self._own_token(message.token, now)
+            refused = self._own_token(message.token, message.ref, now)
             if refused:
-                return self._limited(message.ref, now) or refused
+                return refused
         if isinstance(message, wire.Publish) and Scope.PUBLISH in self.grant.scopes:
             return self._publish(message, now)
         return self._limited(message.ref, now) or self._handle(message, now)
@@ -175,9 +177,16 @@ class Session:
         """Note that the peer answered a protocol ping; not activity."""
         self._ping_answered = True
 
-    def revoked(self, now: float) -> list[Effect]:
-        """Close: the token was revoked or its subject disabled."""
-        return [self._close(CloseCode.UNAUTHORIZED, "token no longer valid", now)]
+    def ends(self, ends_at: float, now: float) -> list[Effect]:
+        """Take up that the token holds until `ends_at` (wall time); close if that has passed.
+
+        As it has once the token was revoked, its subject disabled, or its key dropped.
+        """
+        wall = self._rules.wall_time()
+        if ends_at <= wall:
+            return self.close(CloseCode.UNAUTHORIZED, "token no longer valid", now)
+        self.expires_at = min(self.expires_at, now + ends_at - wall)
+        return []
 
     def due(self, now: float, *, drained: bool) -> list[Effect]:
         """Return what the deadlines that have passed demand. `drained`: nothing is unsent."""
@@ -283,9 +292,13 @@ class Session:
             return self._refuse_authentication(str(error), message.ref, now)
         if grant.subject != self.grant.subject:
             return [self._close(CloseCode.FORBIDDEN, "another subject", now)]
+        narrowed = Scope.SUBSCRIBE in self.grant.scopes - grant.scopes
         self.grant = grant
         self._expire_with(grant, now)
-        return [Send(self._auth_ok(grant, message.ref))]
+        effects: list[Effect] = [Send(self._auth_ok(grant, message.ref))]
+        if narrowed:  # what the old token allowed goes with it
+            effects += [Silence(), Send(wire.encode("unsubscribed"))]
+        return effects
 
     def _granted(self, grant: Grant, ref: Reference | None, now: float) -> list[Effect]:
         self.grant = grant
@@ -296,15 +309,20 @@ class Session:
             effects.append(Stream(None))
         return effects
 
-    def _own_token(self, token: str, now: float) -> list[Effect]:
-        """Return a refusal unless a message's own token is valid and of the same subject."""
+    def _own_token(self, token: str, ref: Reference | None, now: float) -> list[Effect]:
+        """Return a refusal unless a message's own token is valid and of the same subject.
+
+        A message so refused counts as a request, and is told the limit first.
+        """
         assert self.grant is not None  # noqa: S101 - callers checked
         try:
             grant = self._rules.verify(token)
         except TokenError as error:
-            return self._refuse_authentication(str(error), None, now)
+            limited = self._limited(ref, now)
+            return limited or self._refuse_authentication(str(error), ref, now)
         if grant.subject != self.grant.subject:
-            return [self._close(CloseCode.FORBIDDEN, "another subject", now)]
+            limited = self._limited(ref, now)
+            return limited or [self._close(CloseCode.FORBIDDEN, "another subject", now)]
         return []
 
     def _refuse_authentication(self, text: str, ref: Reference | None, now: float) -> list[Effect]:
@@ -324,7 +342,7 @@ class Session:
                 Send(wire.error(ErrorCode.BAD_MESSAGE, text)),
                 self._close(CloseCode.BAD_MESSAGE, "bad message", self._activity),
             ]
-        return [Send(wire.error(ErrorCode.BAD_MESSAGE, error.public, index=error.index))]
+        return [Send(wire.error(error.code, error.public, ref=error.ref, index=error.index))]
 
     def _limited(self, ref: Reference | None, now: float) -> list[Effect]:
         """Count a request; return the refusal if the address has none left."""
@@ -332,6 +350,9 @@ class Session:
         return self._strike("request limit reached", ref, wait, now) if wait > 0 else []
 
     def _strike(self, text: str, ref: Reference | None, wait: float, now: float) -> list[Effect]:
+        if now - self._refused_at >= self._rules.settings.window_s:
+            self._refused = 0
+        self._refused_at = now
         self._refused += 1
         refusal = Send(wire.error(ErrorCode.RATE_LIMITED, text, ref=ref, retry_after=wait))
         if self._refused < self._rules.settings.strikes:

@@ -17,7 +17,7 @@ import jwt
 import msgspec
 
 from monitor.contract.verdicts import UsageError, WsproofError
-from monitor.keys import KeyTable
+from monitor.keys import Key, KeyTable
 
 ISSUER = "wsproof"
 AUDIENCE = "wsproof-monitor"
@@ -49,13 +49,17 @@ class Scope(StrEnum):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a verified token allows, to whom and until when. Times in unix seconds."""
+    """What a verified token allows, to whom and until when. Times in unix seconds.
+
+    `key_id` names the key it was verified with; None where it only stands in the records.
+    """
 
     subject: str
     scopes: frozenset[Scope]
     token_id: str
     issued_at: float
     expires_at: float
+    key_id: str | None = None
 
 
 class TokenFault(StrEnum):
@@ -155,6 +159,7 @@ def issue(
         random(16).hex(),
         float(math.floor(now)),
         float(math.ceil(now + ttl_s)),
+        keys.current,
     )
     claims = _Claims(
         iss=ISSUER,
@@ -176,7 +181,8 @@ def verify(keys: KeyTable, token: str, now: float) -> Grant:
     """Return what `token` grants at `now` (unix s).
 
     The signature is looked at before any claim is, with the pinned algorithm and a key of the
-    closed table. Costs no more for a hostile token than for a good one.
+    closed table. Costs no more for a hostile token than for a good one. A grant of a key that was
+    replaced ends with the key's acceptance.
 
     Raises:
         TokenError: with one text for every reason.
@@ -185,11 +191,22 @@ def verify(keys: KeyTable, token: str, now: float) -> Grant:
         raise TokenError(TokenFault.OVERSIZED)
     if not _COMPACT.fullmatch(token):
         raise TokenError(TokenFault.MALFORMED)
-    secret = _secret(keys, token.partition(".")[0], now)
-    return _grant(_signed_claims(token, secret), now)
+    key = _key(keys, token.partition(".")[0], now)
+    grant = _grant(_signed_claims(token, key.secret), key.kid, now)
+    if key.accept_until is None or grant.expires_at <= key.accept_until:
+        return grant
+    return msgspec.structs.replace(grant, expires_at=key.accept_until)
 
 
-def _secret(keys: KeyTable, segment: str, now: float) -> bytes:
+def end_of(keys: KeyTable, grant: Grant) -> float:
+    """Return until when (unix s) a verified grant holds with these keys; 0.0: no longer."""
+    key = keys.keys.get(grant.key_id or "")
+    if key is None:
+        return 0.0
+    return grant.expires_at if key.accept_until is None else min(grant.expires_at, key.accept_until)
+
+
+def _key(keys: KeyTable, segment: str, now: float) -> Key:
     """Choose the key by the token's header, which is not trusted: it picks from our table."""
     try:
         padded = segment.replace("-", "+").replace("_", "/") + "=" * (-len(segment) % 4)
@@ -203,7 +220,7 @@ def _secret(keys: KeyTable, segment: str, now: float) -> bytes:
     key = keys.accepted(header.kid, now)
     if key is None:
         raise TokenError(TokenFault.KEY)
-    return key.secret
+    return key
 
 
 def _signed_claims(token: str, secret: bytes) -> _Claims:
@@ -222,7 +239,7 @@ def _signed_claims(token: str, secret: bytes) -> _Claims:
         raise TokenError(TokenFault.CLAIMS) from None
 
 
-def _grant(claims: _Claims, now: float) -> Grant:
+def _grant(claims: _Claims, key_id: str, now: float) -> Grant:
     """Judge the claims. PyJWT's own checks read the wall clock, so it is never given them."""
     names = claims.scope.split(" ")
     if claims.iss != ISSUER or claims.aud != AUDIENCE or not set(names) <= set(Scope):
@@ -234,4 +251,4 @@ def _grant(claims: _Claims, now: float) -> Grant:
     if max(claims.iat, claims.nbf) > now + CLOCK_SKEW_S:
         raise TokenError(TokenFault.NOT_YET_VALID)
     scopes = frozenset(Scope(name) for name in names)
-    return Grant(claims.sub, scopes, claims.jti, float(claims.iat), float(claims.exp))
+    return Grant(claims.sub, scopes, claims.jti, float(claims.iat), float(claims.exp), key_id)

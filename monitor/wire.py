@@ -103,7 +103,14 @@ class _Ack(msgspec.Struct, tag_field="type", tag="ack", omit_defaults=True):
     offsets: list[int] = []
 
 
+class _Referring(msgspec.Struct):
+    """What is read of a message that is not one of ours: enough to say which it was."""
+
+    ref: Reference | None = None
+
+
 _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_referring = msgspec.json.Decoder(_Referring)
 _encoder = msgspec.json.Encoder()
 
 
@@ -111,13 +118,19 @@ class MalformedMessageError(Exception):
     """A client message that is not JSON or not one of ours.
 
     `public` may be sent back: it names the place, never the value. `index` is the event of a
-    `publish` that was at fault, or None.
+    `publish` that was at fault, or None; `ref` that of the message, if it can be made out.
     """
 
-    def __init__(self, public: str, index: int | None = None) -> None:
+    def __init__(self, public: str, index: int | None, ref: Reference | None) -> None:
         super().__init__(public)
         self.public = public
         self.index = index
+        self.ref = ref
+
+    @property
+    def code(self) -> ErrorCode:
+        """What is at fault: an event of a publication, or the message itself."""
+        return ErrorCode.BAD_MESSAGE if self.index is None else ErrorCode.INVALID_EVENT
 
 
 def decode(text: str) -> ClientMessage:
@@ -130,7 +143,15 @@ def decode(text: str) -> ClientMessage:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         public, index = explain(error)
-        raise MalformedMessageError(public, index) from None
+        raise MalformedMessageError(public, index, _reference(text)) from None
+
+
+def _reference(text: str) -> Reference | None:
+    """Return the reference of a message that is not one of ours, or None."""
+    try:
+        return _referring.decode(text).ref
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
 
 
 def encode(kind: str, ref: Reference | None = None, /, **fields: Any) -> bytes:

@@ -292,13 +292,62 @@ def test_a_peer_that_answers_no_ping_is_closed():
 
 def test_a_peer_that_never_finishes_its_close_is_dropped():
     client = Client().opened()
-    client.session.revoked(3.0)
+    client.session.ends(0.0, 3.0)
     assert client.due(7.9) == []
     assert client.due(8.0) == [Abort()]
 
 
 def test_nothing_follows_a_close():
     client = Client().opened(Scope.PUBLISH)
-    assert readable(client.session.revoked(1.0)) == [(4401, "token no longer valid")]
+    assert readable(client.session.ends(0.0, 1.0)) == [(4401, "token no longer valid")]
     assert client.say(PUBLISH) == []
     assert client.session.close(4400, "again", 2.0) == []
+
+
+def test_a_bad_token_in_a_message_over_the_limit_is_refused_like_any_other():
+    client = Client(requests_per_window=1, strikes=3).opened()
+    assert client.say({"type": "ping"}) == [{"type": "pong"}]
+    (refusal,) = client.say({"type": "ping", "token": "bad", "ref": 1})
+    assert (refusal["code"], refusal["ref"]) == ("rate_limited", 1)
+    assert client.session.closing_since is None
+    (refusal,) = client.say({"type": "ping"})
+    assert refusal["code"] == "rate_limited"
+    assert client.say({"type": "ping"})[1] == (4429, "over the limit")
+
+
+def test_a_renewal_that_may_not_subscribe_ends_the_stream():
+    client = Client().opened(Scope.SUBSCRIBE, Scope.PUBLISH)
+    welcome, silence, told = client.say({"type": "auth", "token": token(Scope.PUBLISH)})
+    assert welcome["scope"] == ["publish"]
+    assert silence == Silence()
+    assert told == {"type": "unsubscribed"}
+    assert len(client.say({"type": "auth", "token": token(Scope.PUBLISH)})) == 1
+
+
+def test_a_token_that_ends_earlier_than_it_said_ends_its_connection_then():
+    client = Client(idle_timeout_s=5000, ping_interval_s=5000).opened()
+    assert client.session.ends(EPOCH + 60.0, 0.0) == []
+    assert client.session.next_deadline() == 60.0
+    assert client.due(60.0) == [(4401, "token expired")]
+    assert client.session.ends(0.0, 61.0) == []  # closing already: once is enough
+
+
+def test_refusals_of_messages_are_told_apart_and_carry_their_reference():
+    client = Client().opened(Scope.PUBLISH)
+    for message, code in (
+        ({"type": "subscribe", "ref": 8, "phases": 3}, "bad_message"),
+        ({"type": "nope", "ref": 8}, "bad_message"),
+        ({"type": "publish", "ref": 8, "events": []}, "bad_message"),
+        ({"type": "publish", "ref": 8, "events": [event(), event(colour=1)]}, "invalid_event"),
+    ):
+        (refusal,) = client.say(message)
+        assert (refusal["code"], refusal["ref"]) == (code, 8)
+    assert refusal["index"] == 1
+    assert "ref" not in client.say('{"type":"ping","ref":1')[0]
+
+
+def test_refused_messages_of_long_ago_do_not_add_up():
+    client = Client(requests_per_window=1, strikes=2, window_s=10.0, idle_timeout_s=600).opened()
+    for window in range(4):
+        assert client.say({"type": "ping"}, at=20.0 * window + 1) == [{"type": "pong"}]
+        assert len(client.say({"type": "ping"})) == 1
