@@ -15,7 +15,8 @@ _HEADER = ("Metric", "Value")
 def load(sources: Sources, body: str) -> str | None:
     """Return the group `load`, each cell as `0.9 ms (claimed <5ms)`.
 
-    What is not TRUE says why below the table. The headings of a table that stands there already are kept.
+    What is not TRUE says why below the table. The headings of a table that stands there already
+    are kept.
     """
     found = sources.standings("load")
     if not any(one.run for one in found):
