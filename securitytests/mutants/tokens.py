@@ -16,7 +16,7 @@ def unsigned_tokens(patch: Patch) -> None:
         re.compile(rf"{part}{{2,}}\.{part}{{2,}}\.({part}{{43}})?", re.ASCII),
     )
     patch.text(
-        "monitor.tokens:_secret",
+        "monitor.tokens:_key",
         "if header.alg != ALGORITHM:",
         "if header.alg != ALGORITHM and header.alg.lower() != 'none':",
     )
