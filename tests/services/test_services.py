@@ -82,6 +82,7 @@ def test_a_published_event_reaches_two_subscribers_with_its_identifier_and_no_ot
 def test_a_filter_holds_back_what_it_does_not_name(launch):
     target = launch.target
     with visit(launch, token(launch)) as reader, visit(launch, token(launch, "publish")) as writer:
+        reader.subscribe()
         reader.say(target.subscribe.filtered.replace("{value}", "lint"))
         reader.hear(target.subscribe.accepted)
         writer.publish("wsp-test-0000002")
