@@ -4,6 +4,7 @@ Whatever happens on the way, everything started is ended, and what was measured 
 an interruption makes the run INVALID, not lost.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -244,7 +245,9 @@ class _Session:
             watch()
 
         def on_restart() -> None:
-            launch.restart()
+            # A target that does not come back is a figure: nobody returns, and it counts as dead.
+            with contextlib.suppress(NoVerdictError):
+                launch.restart()
             watch()
 
         result = run_locust(
