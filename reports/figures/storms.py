@@ -11,7 +11,7 @@ from reports.admissions import Attempts, attempts
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
 from reports.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
-from reports.wording import quantity
+from reports.wording import plural, quantity
 
 _LOOKS = ((BLUE, "-"), (ORANGE, (0, (4, 1.5))), (GREEN, (0, (1, 1))), (GREY, (0, (3, 1, 1, 1))))
 
@@ -67,8 +67,9 @@ def _title(parts: list[tuple[str, Attempts]], verb: str, took_s: float, slowest:
     most = max(int(part.admitted.sum()) for _, part in parts)
     if not np.isfinite(took_s):
         return f"In {slowest} nobody was let in"
-    title = f"{most:,} clients {verb} within {quantity(took_s * 1e6, 'us')} at the slowest"
-    return f"{title} ({slowest}); {refused:,} tries failed on the way" if refused else title
+    title = f"{plural(most, 'client')} {verb} within {quantity(took_s * 1e6, 'us')} at the slowest"
+    failed = f"; tries that failed on the way: {refused:,}" if refused else ""
+    return f"{title} ({slowest}){failed}"
 
 
 def _alt(parts: list[tuple[str, Attempts]], verb: str) -> str:

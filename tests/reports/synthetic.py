@@ -16,6 +16,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from monitor.contract.evidence import (
+    ADMISSIONS,
     FINDINGS,
     RESOURCES,
     TIMELINE,
@@ -315,6 +316,26 @@ PROVENANCE = Provenance(
 def changed(struct: Any, **fields: Any) -> Any:
     """Return a copy of a claim or record with these fields."""
     return msgspec.structs.replace(struct, **fields)
+
+
+def write_scenario(
+    root: Path,
+    scenario: str,
+    *,
+    admissions: Iterable[tuple[Scalar, ...]] = (),
+    timeline: Iterable[tuple[Scalar, ...]] = (),
+    metrics: Mapping[str, Metric] | None = None,
+    repeats: tuple[Repeat, ...] = (),
+) -> Path:
+    """Write a run of another scenario from its rows, repeats and figures alone."""
+    run_id = f"20250101-140000-load-{scenario}-5eed"
+    record = _record(replace(NORMAL, repeats=0), run_id, [])
+    with RunWriter(root, run_id) as writer:
+        writer.write_table(ADMISSIONS, admissions)
+        writer.write_table(TIMELINE, timeline)
+        return writer.finish(
+            changed(record, scenario=scenario, metrics=dict(metrics or {}), repeats=repeats)
+        )
 
 
 def renamed(run: Path, folder: Path) -> Path:

@@ -76,6 +76,7 @@ def test_no_address_is_drawn_above_the_promise_it_was_held_to(flood):
 def test_an_admission_too_many_shows_above_the_promise():
     began = np.arange(0.0, 6.0)
     assert in_window(began, began + 0.1, 3.0).tolist() == [1, 2, 3, 3, 3, 3]
+    assert in_window(began, began, 3.0).tolist() == [1, 2, 3, 3, 3, 3]  # a window ago is outside
     assert in_window(began / 10, began / 10 + 0.01, 3.0).tolist() == [1, 2, 3, 4, 5, 6]
 
 
