@@ -9,7 +9,6 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
-from loadtests.course import Point
 from monitor.contract.guard import is_loopback
 from monitor.contract.target import Target
 from monitor.contract.verdicts import UsageError
@@ -95,21 +94,16 @@ class Allotter:
         self._block += 1 + (found.count(connections) + strangers) // _BLOCK
         return found
 
-    def shared(self, point: Point, workers: int) -> Allotment:
-        """Return addresses for the clients of one point, divided among several processes.
+    def shared(self, clients: int, workers: int) -> Allotment:
+        """Return addresses for clients that are divided among several processes.
 
         Towards another host every process stands for a host of its own, with an address of its
         own.
 
         Raises:
-            UsageError: as `take`; or something happens on the way, which one process must see to.
+            UsageError: as `take`.
         """
-        if not point.divisible:
-            raise UsageError(
-                "several Locust processes: only scenarios whose clients stay from beginning to"
-                " end can be divided; leave out --workers, --master and --processes"
-            )
-        each = -(-point.clients // workers)
+        each = -(-clients // workers)
         here = is_loopback(self._peer) and ":" not in self._peer
         return self.take(each * workers if here else each)
 

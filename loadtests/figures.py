@@ -43,7 +43,7 @@ _TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
     "deliveries_duplicated": ("deliveries", lambda one: one.part.duplicated),
     "deliveries_reordered": ("deliveries", lambda one: one.part.reordered),
     # Before they were due, or after more than an hour: counted, in no bucket, never clamped.
-    "deliveries_out_of_range": ("deliveries", lambda one: one.part.response["out_of_range"]),
+    "deliveries_out_of_range": ("deliveries", lambda one: one.part.response.get("out_of_range", 0)),
 }
 
 

@@ -107,7 +107,8 @@ class Plan(msgspec.Struct, frozen=True):
     def allotment(self, allotter: Allotter, point: Point) -> Allotment:
         """Take source addresses for one repeat, for all processes that share its clients."""
         if self.workers > 1:
-            return allotter.shared(point, self.workers)
+            _check_divisible(point)
+            return allotter.shared(point.clients, self.workers)
         return allotter.take(point.connections, point.strangers)
 
     def assignment(
@@ -203,6 +204,16 @@ def _check(plan: Plan) -> None:
     _at_least("--rate", plan.rate, 0.1)
     check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
     tls_context(plan.target)
+    if plan.workers > 1:
+        _check_divisible(next(plan.scenario.steps(plan.asked)))
+
+
+def _check_divisible(point: Point) -> None:
+    if not point.divisible:
+        raise UsageError(
+            "several Locust processes: only scenarios whose clients stay from beginning to"
+            " end can be divided; leave out --workers, --master and --processes"
+        )
 
 
 def check_point(plan: Plan, point: Point) -> None:
