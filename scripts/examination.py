@@ -60,6 +60,8 @@ PROGRAMS = (
     Program("chromium", "test, audit", "the dashboard shown in a real browser", "chromium"),
     Program("node", "test", "the dashboard's own tests and a foreign service", "nodejs"),
     Program("npm", "test", "the accessibility tests and a foreign service", "npm"),
+    Program("nginx", "test", "a foreign service: a broker", "nginx libnginx-mod-nchan"),
+    Program("openssl", "test", "certificates for the tests of TLS", "openssl"),
     Program("ip", "test", "load from two network namespaces", "iproute2"),
     Program("redis-server", "serve", "a store over Redis", "redis-server", State.ADVICE),
 )
