@@ -284,3 +284,41 @@ def test_locust_without_users_is_refused_at_once(
     assert done.returncode == 2
     assert "expected 1 or more" in done.stderr
     folders.assert_nothing_left()
+
+
+ONCE = """
+import pathlib, sys
+from loadtests import nullserver
+
+mark = pathlib.Path(sys.argv[1]) / "started"
+if mark.exists():
+    sys.exit("once is enough")
+mark.touch()
+nullserver.run(nullserver.Broadcaster)
+"""
+
+
+def test_a_target_that_does_not_come_back_misses_the_objective(
+    profile: Profile, trace: Path, folders: Folders, tmp_path: Path
+) -> None:
+    target = profile(["{python}", "-c", ONCE, "{state}", "{port}"])
+    with target.open("a", encoding="utf-8") as file:
+        file.write('acknowledged = "never"\n')
+    command = [*WSPROOF, "reconnect-storm", "--target", str(target), "--runs", str(folders.runs)]
+    done = subprocess.run(
+        [*command, "--trace", str(trace), *SMALL, "--json"],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    outcome = json.loads(done.stdout)
+    assert outcome["metrics"]["clients_not_back"] == 4
+    assert outcome["metrics"]["target_deaths"] == 1
+    # On a machine too busy to restart anything on time the run is INVALID and judges nothing.
+    invalid = outcome["verdict"] == "INVALID"
+    judged = outcome["claims"]["objective: clients_not_back = 0"]
+    assert judged == ("UNPROVEN" if invalid else "FALSE")
+    assert done.returncode == (3 if invalid else 1)
+    folders.assert_nothing_left()
