@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with the pinned packages. Runs again only when a pin or a dependency changed.
+# Makes .venv with the pinned packages, or brings it up to date when a pin or a dependency changed.
 # usage: scripts/bootstrap.sh [PYTHON]
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,12 +19,15 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 2
 fi
 
-want=$(cat constraints.txt pyproject.toml scripts/bootstrap.sh | cksum)
+# Of pyproject.toml only what an installation depends on: what stands above the tools' tables.
+want=$({ cat constraints.txt scripts/bootstrap.sh; sed '/^\[tool\./,$d' pyproject.toml; } | cksum)
 if [ -f .venv/wsproof-ready ] && [ "$(cat .venv/wsproof-ready)" = "$want" ]; then
     exit 0
 fi
-echo "bootstrap: setting up .venv (once; about a minute)" >&2
-rm -rf .venv
-"$python" -m venv .venv
+if [ ! -f .venv/wsproof-ready ]; then
+    echo "bootstrap: setting up .venv (once; about a minute)" >&2
+    rm -rf .venv
+    "$python" -m venv .venv
+fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 echo "$want" > .venv/wsproof-ready
