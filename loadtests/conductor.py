@@ -338,6 +338,9 @@ class Conductor:
                 part,
                 returns=tuple(crowd.returns),
                 moves=crowd.moves,
+                loop_lag=self.receivers.lag.between(
+                    self._window_start_ns, self._window_end_ns
+                ).state(),
                 moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),

@@ -177,6 +177,12 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     if result.part.expected:
         reached = 100 * result.part.received / result.part.expected
         values["reach_percent"] = (reached, "percent")
+    if part.loop_lag.get("count"):
+        lag = Recorder.restore(part.loop_lag)
+        values["receive_lag_mean_us"] = (lag.mean_us, "us")
+        values["receive_lag_max_us"] = (lag.max_us, "us")
+        if enough(99, lag.count):
+            values["receive_lag_p99_us"] = (lag.percentile_us(99), "us")
     if result.clock_bound_us:
         values["clock_bound_us"] = (result.clock_bound_us, "us")
     if result.part.moves_lag_p99_us is not None:

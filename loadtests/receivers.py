@@ -22,6 +22,7 @@ from gevent.monkey import get_original
 from loadtests.connection import Connection, Position, Stage
 from loadtests.latencies import Latencies
 from loadtests.ledger import Ledger
+from loadtests.looplag import LoopLag
 from loadtests.timetable import now_ns
 from loadtests.tls import Tls, tls_context
 from monitor.contract.target import Credentials, Target
@@ -108,6 +109,8 @@ class Receivers:
         self._epoll = get_original("select", "epoll")()
         self._by_descriptor: dict[int, Subscriber] = {}
         self._watcher: Any = None
+        #: How late this loop reads what is there.
+        self.lag = LoopLag()
         #: Chunks read and not yet counted, oldest first: whose, what, when, and how it ended.
         self._pending: deque[tuple[Subscriber, bytes, int, str]] = deque()
         self._uncounted_bytes = 0
@@ -119,6 +122,9 @@ class Receivers:
 
     def start(self) -> None:
         """Let gevent's loop call `turn` whenever a socket has something to say."""
+        self.lag.start()
+        if self.lag.descriptor >= 0:
+            self._epoll.register(self.lag.descriptor, select.EPOLLIN)
         self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
         self._watcher.start(self._guarded)
 
@@ -130,6 +136,7 @@ class Receivers:
             self._watcher = None
         for subscriber in list(self._by_descriptor.values()):
             self._forget(subscriber)
+        self.lag.stop()
         self._epoll.close()
 
     def connect(
@@ -242,6 +249,8 @@ class Receivers:
         for descriptor, mask in ready:
             subscriber = self._by_descriptor.get(descriptor)
             if subscriber is None:
+                if descriptor == self.lag.descriptor:
+                    self.lag.read()
                 continue
             if mask & select.EPOLLOUT:
                 self._write(subscriber)

@@ -96,6 +96,8 @@ class Part(msgspec.Struct, frozen=True):
     #: How far the moves of the schedule lagged behind their due instants, 99 of 100.
     moves_lag_p99_us: float | None = None
     moves: int = 0
+    #: How late the receivers read what was there, in the window: a histogram, empty if unknown.
+    loop_lag: dict[str, Any] = {}
 
 
 class IntervalPassage(msgspec.Struct, frozen=True):

@@ -158,6 +158,13 @@ def _broken(results: Sequence[RepeatResult], bound_us: float) -> list[str]:
                 f"the generator used {used:.0f} % of a core in the window;"
                 f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
             )
+    late_us = _receivers_late_us(results)
+    if late_us > NULL_SHARE * bound_us:
+        reasons.append(
+            f"the receivers themselves read {late_us:,.0f} µs late on average, over"
+            f" {NULL_SHARE:.0%} of the bound of {bound_us:,.0f} µs: something else had their core;"
+            " run on a quieter machine, or with more cores"
+        )
     lags_us = [result.part.moves_lag_p99_us or 0.0 for result in results if result.punctual]
     lag_us = max(lags_us, default=0.0)
     if lag_us > MOVES_LATE_US:
@@ -167,6 +174,13 @@ def _broken(results: Sequence[RepeatResult], bound_us: float) -> list[str]:
             " together"
         )
     return reasons
+
+
+def _receivers_late_us(results: Sequence[RepeatResult]) -> float:
+    """How late the receivers read what was there, in µs: the mean over all repeats."""
+    lags = [result.part.loop_lag for result in results if result.part.loop_lag.get("count")]
+    count = sum(lag["count"] for lag in lags)
+    return sum(lag["sum_ns"] for lag in lags) / count / 1000 if count else 0.0
 
 
 def _amiss(result: RepeatResult) -> int:

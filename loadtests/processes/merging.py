@@ -38,6 +38,7 @@ def merge(parts: Sequence[Part]) -> Part:
         **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
         response=_recorders(parts, lambda part: part.response),
         service=_recorders(parts, lambda part: part.service),
+        loop_lag=_recorders([part for part in parts if part.loop_lag], lambda part: part.loop_lag),
         complete=reduce(_both, [part.complete for part in listening]),
         intervals=_intervals(parts),
         admissions=tuple(one for part in parts for one in part.admissions),

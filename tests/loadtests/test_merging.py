@@ -32,6 +32,7 @@ def part(values: list[int], complete: bytes = b"\xff", clients: int = 2) -> Part
         lost=1,
         response=state,
         service=state,
+        loop_lag=state,
         complete=complete,
         intervals={0: interval},
         cpu_percent=10.0 * clients,
