@@ -4,6 +4,7 @@ One JSON object per text frame. Judges of this monitor do not read this file: wh
 it stands in the target profile.
 """
 
+import json
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, get_args
 
