@@ -138,13 +138,23 @@ def decode(text: str) -> ClientMessage:
     """Decode one client message.
 
     Raises:
-        MalformedMessageError: not JSON, too deep, of no known type, or of the wrong shape.
+        MalformedMessageError: not JSON, too deep, of no known type, or of the wrong shape; or it
+            carries a token and a key twice, so that others may read another token in it.
     """
     try:
-        return _decoder.decode(text)
+        message = _decoder.decode(text)
+        if message.token is not None:
+            json.loads(text, object_pairs_hook=_once)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         public, index = explain(error)
         raise MalformedMessageError(public, index, _reference(text)) from None
+    return message
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object in which a key stands twice: readers differ on which counts."""
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise msgspec.DecodeError("a key stands twice")
 
 
 def _reference(text: str) -> Reference | None:
