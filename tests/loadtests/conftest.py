@@ -17,8 +17,7 @@ from monitor.contract.launch import Launch
 from monitor.contract.target import load_target
 
 NULL_SERVER = ["{python}", "-m", "loadtests.nullserver"]
-FAULTY_SERVER = ["{python}", "-m", "tests.loadtests.faulty_server"]
-DELAY_PROXY = ["{python}", "-m", "tests.loadtests.delay_proxy"]
+KNOWN_SERVER = ["{python}", "-m", "tests.calibration.known_server"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from loadtests.results import Progress, RepeatResult
 from loadtests.validity import Calibration, judge_run
 from monitor.contract.launch import Launch
 from monitor.contract.verdicts import RunVerdict
-from tests.loadtests.conftest import DELAY_PROXY, FAULTY_SERVER, NULL_SERVER, Driven
+from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER, Driven
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_a_correct_server_delivers_everything_once_and_in_order(
 def test_every_wrong_delivery_is_counted(
     profile: Profile, plan: MakePlan, drive: Drive, fault: str, counted: str
 ) -> None:
-    part = (result := drive(plan(profile([*FAULTY_SERVER, f"{fault}:7"]))).result).part
+    part = (result := drive(plan(profile([*KNOWN_SERVER, f"{fault}=7"]))).result).part
     hit = faults(result, 7) * part.admitted
     assert hit > 100
     if fault == "thin":
@@ -71,7 +71,7 @@ def test_every_wrong_delivery_is_counted(
 def test_deliveries_out_of_order_are_counted(
     profile: Profile, plan: MakePlan, drive: Drive
 ) -> None:
-    result = drive(plan(profile([*FAULTY_SERVER, "swap:5"]))).result
+    result = drive(plan(profile([*KNOWN_SERVER, "swap=5"]))).result
     part, last = result.part, result.passage.first + result.passage.scheduled - 1
     swapped = faults(result, 5) - (last % 5 == 4)  # the last one has nothing to swap with
     assert part.reordered == swapped * part.admitted
@@ -81,7 +81,7 @@ def test_deliveries_out_of_order_are_counted(
 def test_a_server_made_20_ms_slow_is_measured_as_that(
     profile: Profile, plan: MakePlan, drive: Drive
 ) -> None:
-    driven = drive(plan(profile([*DELAY_PROXY, "0.02"])))
+    driven = drive(plan(profile([*KNOWN_SERVER, "constant=0.02"])))
     mean_us = Recorder.restore(driven.result.part.response).mean_us
     assert mean_us is not None
     assert mean_us > 20_000

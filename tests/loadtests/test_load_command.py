@@ -14,7 +14,7 @@ import pytest
 
 from monitor.contract.evidence import ADMISSIONS, RESOURCES, TIMELINE, Run, list_runs, load_run
 from monitor.contract.verdicts import RunVerdict
-from tests.loadtests.conftest import DELAY_PROXY, NULL_SERVER
+from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -86,7 +86,7 @@ def load(
 def test_a_target_made_slow_makes_the_latency_claim_false(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
-    slow = profile([*DELAY_PROXY, "0.02"], claims=CLAIM)
+    slow = profile([*KNOWN_SERVER, "constant=0.02"], claims=CLAIM)
     done = load(folders, slow, trace, "--repeats", "2", "--json")
     outcome = json.loads(done.stdout)
     assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]

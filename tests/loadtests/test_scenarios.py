@@ -14,7 +14,7 @@ from loadtests.results import Admission, RepeatResult
 from loadtests.scenarios import NotApplicableError, Outcome, Seen, find
 from monitor.contract import verdicts
 from monitor.contract.target import load_target
-from tests.loadtests.conftest import FAULTY_SERVER, NULL_SERVER, Driven
+from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER, Driven
 from tests.loadtests.test_validity import GOOD, PART, replace
 
 MONITOR = Path(verdicts.__file__).parents[1] / "target.toml"
@@ -60,7 +60,7 @@ def test_churn_owes_leavers_what_was_before_and_joiners_what_comes_after(
 def test_churn_on_a_service_that_loses_counts_what_each_was_there_for(
     profile: Profile, plan: MakePlan, drive: Drive
 ) -> None:
-    driven = drive(plan(profile([*FAULTY_SERVER, "lose:7"]), "churn", clients=6, window_s=2.5))
+    driven = drive(plan(profile([*KNOWN_SERVER, "lose=7"]), "churn", clients=6, window_s=2.5))
     part = driven.result.part
     assert part.lost == part.expected - part.received > 0
     assert part.lost == pytest.approx(part.expected / 7, rel=0.05)
