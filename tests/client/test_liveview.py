@@ -21,14 +21,14 @@ def event(kind: str, phase: str, **fields: object) -> Event:
     return Event(type=kind, timestamp=timestamp, phase=phase, **fields)  # type: ignore[arg-type]
 
 
-def test_each_phase_has_one_line_with_its_newest_state() -> None:
+def test_each_phase_has_one_line_with_its_newest_state_in_the_order_they_began() -> None:
     text = shown(
         event("phase_progress", "write", status="in_progress", progress=10),
         event("phase_progress", "lint", status="in_progress", progress=20),
         event("phase_progress", "write", status="in_progress", progress=45, message="page 3"),
     )
     assert "10 %" not in text
-    assert [line.split()[0] for line in text.splitlines() if " %" in line] == ["lint", "write"]
+    assert [line.split()[0] for line in text.splitlines() if " %" in line] == ["write", "lint"]
     assert "45 %" in text
     assert "page 3" in text
 
