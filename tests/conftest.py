@@ -5,8 +5,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.running import RunningMonitor
+
+# A machine that is busy meanwhile makes an example slow, not wrong.
+settings.register_profile(
+    "wsproof", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("wsproof")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def told() -> list[str]:
     return []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30), st.text())
 def test_a_trace_tells_the_times_between_arrivals(
     tmp_path_factory: pytest.TempPathFactory, gaps: list[int], source: str

@@ -194,7 +194,7 @@ def _small_bounds(monkeypatch):
 
 
 TestFanout = FanoutMachine.TestCase
-TestFanout.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestFanout.settings = settings(max_examples=60, stateful_step_count=60)
 
 
 def test_subscribers_at_one_cursor_share_one_joined_object():

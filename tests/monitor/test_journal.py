@@ -273,7 +273,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEP, max_size=25))
 def test_any_schedule_leaves_what_the_model_has(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, str | None]]

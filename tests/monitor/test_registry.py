@@ -226,7 +226,7 @@ ACTION = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ACTION, max_size=12))
 def test_the_watcher_refuses_what_a_plain_model_does(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int, int]]

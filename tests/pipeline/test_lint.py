@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.pipeline.documents import blocks, parse
@@ -43,7 +43,6 @@ def test_a_rule_finds_what_it_is_for_and_nothing_else(
     assert lines(rule, text) == found
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="# `~>-*|\n\tab[](x)1.  ", max_size=200))
 def test_no_text_breaks_the_linter_or_loses_a_block(text: str) -> None:
     made = parse("a.md", text)
