@@ -1,8 +1,8 @@
 """A broadcaster whose every delay and fault is known, because it writes down what it did.
 
-`python -m tests.calibration.known_server [--host H] [--log FILE] BEHAVIOUR…` prints one JSON line with its
-URL. Text a client publishes goes to every client that has not published; between reading and
-writing an event it behaves as told (see `behaviour`), one behaviour after the other: each run
+`python -m tests.calibration.known_server [--host H] [--log FILE] BEHAVIOUR…` prints one JSON line
+with its URL. Text a client publishes goes to every client that has not published; between reading
+and writing an event it behaves as told (see `behaviour`), one behaviour after the other: each run
 identifier it meets begins the next, and the last one stays. On SIGTERM it writes FILE: for every
 event when it was read and when its first byte was written (CLOCK_MONOTONIC, ns), so that the
 delay that was really injected is known, whatever the scheduler made of the one asked for.

@@ -111,6 +111,24 @@ def test_a_busy_generator_makes_the_run_invalid() -> None:
     assert "80 % of a core" in judged.reasons[0]
 
 
+def starved(late_us: int) -> RepeatResult:
+    lag = {"count": 4, "sum_ns": 4_000 * late_us}
+    return replace(GOOD, part=replace(PART, loop_lag=lag))
+
+
+def test_receivers_may_be_late_by_a_fifth_of_the_bound_on_average() -> None:
+    assert judge(starved(1000)).verdict is RunVerdict.VALID
+    judged = judge(starved(1001))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "the receivers themselves read 1,001 µs late on average" in judged.reasons[0]
+
+
+def test_receivers_starved_in_one_repeat_of_three_make_the_run_suspect() -> None:
+    judged = judge(starved(100), starved(50_000), starved(100))
+    assert judged.verdict is RunVerdict.SUSPECT
+    assert [verdict for verdict, _ in judged.repeats].count(RunVerdict.INVALID) == 1
+
+
 def test_the_null_server_may_take_a_fifth_of_the_bound() -> None:
     assert (
         judge(GOOD, calibration=Calibration({"response_mean_us": 1000.0})).verdict
