@@ -39,12 +39,13 @@ class Authority:
             raise TokenError(TokenFault.REVOKED)
         return grant
 
-    def end_of(self, grant: Grant) -> float:
-        """Return until when (Unix s) a grant verified earlier holds, as of the last poll.
+    def refuses(self, grant: Grant) -> bool:
+        """Tell whether a grant verified earlier was revoked since, or its key dropped."""
+        return self._revocations.refuses(grant) or self.end_of(grant) <= self._wall()
 
-        A time that has passed if it was revoked since, or its key dropped.
-        """
-        return 0.0 if self._revocations.refuses(grant) else end_of(self._keys.table, grant)
+    def end_of(self, grant: Grant) -> float:
+        """Return until when (Unix s) a grant verified earlier holds with the keys as they are."""
+        return end_of(self._keys.table, grant)
 
     def poll(self) -> bool:
         """Take up changes of the files; tell whether grants should be looked at again.

@@ -6,7 +6,7 @@ session decides, and keeps a peer that does not read from being read.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -115,11 +115,13 @@ class Connection(asyncio.Protocol):
     """One client. `entered` is what it holds at the gate; `peer` the connected address."""
 
     __slots__ = (
+        "_abandon",
         "_assembly",
         "_deadline",
         "_ended",
         "_grant",
         "_host",
+        "_lost",
         "_protocol",
         "_refusal",
         "_start",
@@ -158,6 +160,8 @@ class Connection(asyncio.Protocol):
         self._start = b""  # of what came: tells which method an unreadable request had
         self._waiting: list[Frame] | None = None  # what came while nothing was heard
         self._unparsed = b""  # and what came behind that
+        self._abandon: Callable[[], object] | None = None  # while TLS is being negotiated
+        self._lost = False
         self._ended = False  # nothing is written or read any more, but for the peer's own end
         self._protocol = ServerProtocol(
             extensions=[_DEFLATE] if host.settings.compression else None,
@@ -168,23 +172,44 @@ class Connection(asyncio.Protocol):
     # Transport side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a slot; a connection above the limit is answered once its request is there."""
+        """Take a slot, unless that was done when the connection was accepted."""
         self.transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        # A peer that is gone already has no name; it is let go at once below.
+        if self._abandon is not None:
+            self._abandon = None
+            return
+        # A peer that is gone already has no name; it is let go at once.
         peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if peername else "0.0.0.0"
+        self._enter(peername[0] if peername else "0.0.0.0")
+        if not peername:
+            transport.abort()
+
+    def accepted(self, peer: str, abandon: Callable[[], object]) -> None:
+        """Take a slot before there is a transport; until then `abandon` drops the connection."""
+        self._abandon = abandon
+        self._enter(peer)
+
+    def _enter(self, peer: str) -> None:
+        """Take a slot; a connection above the limit is answered once its request is there."""
+        self.peer = peer
         self._refusal = self._host.enter(self, self.peer)
         settings = self._host.settings
         wait = settings.close_timeout_s if self._refusal else settings.handshake_timeout_s
         self._deadline = self._host.now() + wait
-        if not peername:
-            transport.abort()
         self._host.watch(self, self._deadline)
 
+    def drop(self) -> None:
+        """Drop the connection without further words."""
+        if self._abandon is None:
+            self.transport.abort()
+        else:
+            self._abandon()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give everything back."""
-        self._ended = True
+        """Give everything back. Idempotent."""
+        if self._lost:
+            return
+        self._ended = self._lost = True
         self._host.leave(self)
         if isinstance(exc, OSError):
             log.debug("connection lost: %s: %s", self.entered.key, exc.strerror)
@@ -342,7 +367,7 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session is None:
             if now >= self._deadline:
-                self.transport.abort()
+                self.drop()
             else:
                 self._host.watch(self, self._deadline)
             return
@@ -354,7 +379,7 @@ class Connection(asyncio.Protocol):
     def end(self, code: CloseCode, reason: str, farewell: bytes | None = None) -> None:
         """Close for a reason of the server's; `farewell` is a message sent before."""
         if self.session is None:
-            self.transport.abort()
+            self.drop()
             return
         effects = self.session.close(code, reason, self._host.now())
         if effects and farewell is not None:

@@ -267,7 +267,7 @@ class Monitor:
     def close(self) -> None:
         """Drop whoever is left and close the journal."""
         for connection in list(self._connections):
-            connection.transport.abort()
+            connection.drop()
         self._journal.close()
 
     def _take_up_revocations(self, now: float) -> None:
@@ -275,9 +275,12 @@ class Monitor:
             return
         for connection in list(self._connections):
             session = connection.session
-            if session is not None and session.grant is not None:
-                ends_at = self._authority.end_of(session.grant)
-                connection.carry_out(session.ends(ends_at, now))
+            if session is None or session.grant is None:
+                continue
+            if self._authority.refuses(session.grant):
+                connection.carry_out(session.revoked(now))
+            else:
+                session.ends_by(self._authority.end_of(session.grant), now)
                 self._wheel.watch(connection, session.next_deadline())
 
     def _prune(self) -> None:
@@ -296,7 +299,7 @@ class Monitor:
         if connection.entered.slot:
             return None
         if self._gate.overcrowded(connection.entered):
-            connection.transport.abort()
+            connection.drop()
         if self._gate.full:
             self.metrics.refuse("server_full")
             return problem(503, "the server is full", retry_after=self.settings.ping_interval_s)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from monitor.contract.verdicts import ExitCode, UsageError
 from monitor.handshake import Origins
 from monitor.host import SWEEP_S, Monitor
+from monitor.listening import SecureListener
 from monitor.settings import Settings
 from monitor.statefolder import StateFolder
 
@@ -45,17 +46,7 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    servers = [
-        await loop.create_server(
-            monitor.connect,
-            sock=each,
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=settings.handshake_timeout_s if tls else None,
-            ssl_shutdown_timeout=settings.close_timeout_s if tls else None,
-        )
-        for each in sockets
-    ]
+    servers = [await _serve_on(each, monitor, tls) for each in sockets]
     sweeping = Sweep(loop, monitor.sweep)
     url = f"{'wss' if tls else 'ws'}://{_bracketed(settings.host)}:{port}/"
     print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
@@ -76,6 +67,23 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
     monitor.close()
     log.info("stopped")
     return ExitCode.HOLDS
+
+
+async def _serve_on(
+    listening: socket.socket, monitor: Monitor, tls: ssl.SSLContext | None
+) -> asyncio.AbstractServer | SecureListener:
+    if tls is None:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(monitor.connect, sock=listening, backlog=_BACKLOG)
+    listener = SecureListener(
+        listening,
+        monitor.connect,
+        tls,
+        handshake_timeout_s=monitor.settings.handshake_timeout_s,
+        shutdown_timeout_s=monitor.settings.close_timeout_s,
+    )
+    listener.start(_BACKLOG)
+    return listener
 
 
 class Sweep:

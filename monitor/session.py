@@ -177,16 +177,13 @@ class Session:
         """Note that the peer answered a protocol ping; not activity."""
         self._ping_answered = True
 
-    def ends(self, ends_at: float, now: float) -> list[Effect]:
-        """Take up that the token holds until `ends_at` (wall time); close if that has passed.
+    def revoked(self, now: float) -> list[Effect]:
+        """Close: the token was revoked, its subject disabled, or its key dropped."""
+        return self.close(CloseCode.UNAUTHORIZED, "token no longer valid", now)
 
-        As it has once the token was revoked, its subject disabled, or its key dropped.
-        """
-        wall = self._rules.wall_time()
-        if ends_at <= wall:
-            return self.close(CloseCode.UNAUTHORIZED, "token no longer valid", now)
-        self.expires_at = min(self.expires_at, now + ends_at - wall)
-        return []
+    def ends_by(self, end: float, now: float) -> None:
+        """Take up that the token holds no longer than until `end` (wall time)."""
+        self.expires_at = min(self.expires_at, now + end - self._rules.wall_time())
 
     def due(self, now: float, *, drained: bool) -> list[Effect]:
         """Return what the deadlines that have passed demand. `drained`: nothing is unsent."""

@@ -292,14 +292,14 @@ def test_a_peer_that_answers_no_ping_is_closed():
 
 def test_a_peer_that_never_finishes_its_close_is_dropped():
     client = Client().opened()
-    client.session.ends(0.0, 3.0)
+    client.session.revoked(3.0)
     assert client.due(7.9) == []
     assert client.due(8.0) == [Abort()]
 
 
 def test_nothing_follows_a_close():
     client = Client().opened(Scope.PUBLISH)
-    assert readable(client.session.ends(0.0, 1.0)) == [(4401, "token no longer valid")]
+    assert readable(client.session.revoked(1.0)) == [(4401, "token no longer valid")]
     assert client.say(PUBLISH) == []
     assert client.session.close(4400, "again", 2.0) == []
 
@@ -326,10 +326,10 @@ def test_a_renewal_that_may_not_subscribe_ends_the_stream():
 
 def test_a_token_that_ends_earlier_than_it_said_ends_its_connection_then():
     client = Client(idle_timeout_s=5000, ping_interval_s=5000).opened()
-    assert client.session.ends(EPOCH + 60.0, 0.0) == []
+    client.session.ends_by(EPOCH + 60.0, 0.0)
     assert client.session.next_deadline() == 60.0
     assert client.due(60.0) == [(4401, "token expired")]
-    assert client.session.ends(0.0, 61.0) == []  # closing already: once is enough
+    assert client.session.revoked(61.0) == []  # closing already: once is enough
 
 
 def test_refusals_of_messages_are_told_apart_and_carry_their_reference():

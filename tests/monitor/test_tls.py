@@ -9,7 +9,9 @@ import urllib.error
 import urllib.request
 import warnings
 
+import psutil
 import pytest
+from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from tests.running import RunningMonitor
 
@@ -18,7 +20,7 @@ from .peers import Peer, Raw
 
 pytestmark = pytest.mark.slow
 
-HANDSHAKE_TIMEOUT_S = 1.0
+HANDSHAKE_TIMEOUT_S = 2.5
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,24 @@ def test_cleartext_and_silence_get_nothing_and_leave_nothing_behind(secure, trus
     with Peer(f"{secure.url}?token={secure.token()}", ssl=trust) as reader:
         assert reader.hear()["type"] == "auth_ok"
     assert "Traceback" not in secure.log
+
+
+def test_a_handshake_that_is_not_finished_takes_a_slot_until_its_deadline(secure, trust):
+    process = psutil.Process(secure.pid)
+    idle = process.num_fds()
+    held = [Raw(secure.port, source="127.0.0.3") for _ in range(60)]
+    token = secure.token()
+    with Raw(secure.port, source="127.0.0.4") as other:  # accepted after those before it
+        other.sock = trust.wrap_socket(other.sock, server_hostname="localhost")
+        assert b" 101 " in other.upgrade(f"/?token={token}")
+        assert process.num_fds() - idle <= 3 + 11 + 1
+    with pytest.raises((InvalidStatus, OSError, EOFError, InvalidMessage)):
+        Peer(f"{secure.url}?token={token}", ssl=trust, source="127.0.0.3")
+    for raw in held:
+        assert ended(raw) == b""
+        raw.sock.close()
+    with Peer(f"{secure.url}?token={token}", ssl=trust, source="127.0.0.3") as reader:
+        assert reader.hear()["type"] == "auth_ok"
 
 
 def ended(raw):
