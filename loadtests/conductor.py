@@ -136,6 +136,8 @@ class Conductor:
             together = self._await_publisher(publisher) and self._await_clients()
             if together and self._play(publisher):
                 self._outcome = publisher.finish(now=self._stop.is_set())
+                if self._stop.is_set():
+                    self._window_end_ns = self._timetable.cut_short(self._window_end_ns)
                 self._drain()
                 self._on_tick(self._latencies())
         finally:

@@ -57,6 +57,17 @@ class Timetable:
         """Take what becomes of each event from another process's timetable of this schedule."""
         self.sent_ns, self.fate = other.sent_ns, other.fate
 
+    def cut_short(self, at_ns: int) -> int:
+        """Return where a window that was cut at this instant ends, once the publisher has ended.
+
+        What was due just before and not sent any more was neither delivered nor lost: the window
+        ends before it. What the target held up stays in.
+        """
+        cut = self.due_before(at_ns)
+        unsent = (self.fate[self.window_first : cut] & (SENT | PUSHED_BACK)) == 0
+        first = int(unsent.argmax()) if unsent.any() else len(unsent)
+        return at_ns if first == len(unsent) else int(self.due_ns[self.window_first + first])
+
     def due_before(self, instant_ns: int) -> int:
         """Count the events due before an instant."""
         return int(np.searchsorted(self.due_ns, instant_ns))

@@ -150,6 +150,8 @@ class Master:
             if self._await_publisher(publishing) and self._await_members():
                 self._play(publishing)
                 self._outcome = publishing.finish(now=self._stop.is_set())
+                if self._stop.is_set() and self._window_end_ns:
+                    self._window_end_ns = self._timetable.cut_short(self._window_end_ns)
         finally:
             publishing.end()
         before = {member.number: member.offset for member in self._members.values()}
