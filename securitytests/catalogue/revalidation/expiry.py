@@ -5,12 +5,75 @@ import asyncio
 from monitor.contract.profile import Method
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
+from securitytests.catalogue.revalidation.publishing import Deliveries, publish_until_end
 from securitytests.check import Claim, check
 from securitytests.judging import closed, verdict_of
 from securitytests.probe.client import Client
 from securitytests.probe.peer import ENDS, Ending
 
 _EVENT_EVERY_S = 0.05
+
+#: How long after its deadline a connection is watched, so that lateness can be told.
+_WATCHED_S = 1.0
+
+
+@check(
+    id="SE1",
+    title="A client that goes on talking is cut off when its token expires",
+    claim=Claim.REVALIDATION,
+    severity=Severity.HIGH,
+    references=("CWE-613", "ASVS-7.4.1"),
+    remediation="Compare the token's expiry with the clock at every message, before handling it.",
+    cost_s=4.0,
+)
+async def expiry_ends_publications(bench: Bench) -> None:
+    """A token that is looked at only at the handshake is good for as long as its connection.
+
+    One publisher for each way of authenticating holds a token that expires in about a second and
+    publishes every 50 ms. Each must be acknowledged before the expiry; nothing of its may be
+    acknowledged or delivered later than the promised deadline after it, and it must be closed as
+    `answers.expired` says. A publisher whose token lasts must be served throughout.
+    """
+    deliveries = Deliveries(bench, await bench.client())
+    try:
+        await asyncio.gather(
+            _lasting(bench, deliveries),
+            *(_judge_publisher(bench, method, deliveries) for method in bench.methods),
+        )
+    finally:
+        await deliveries.stop()
+
+
+async def _judge_publisher(bench: Bench, method: Method, deliveries: Deliveries) -> None:
+    with bench.variant(method):
+        token, expires_at = await bench.short_lived("publish", ttl_s=1.0)
+        client = await bench.client("publish", token=token, method=method)
+        allowed = bench.promised("expiry_deadline_s") + bench.promises.tolerance_s
+        until = expires_at + allowed + _WATCHED_S
+        ending, acknowledged = await publish_until_end(bench, client, deliveries, method, until)
+        served = [*acknowledged, *deliveries.arrivals(method)]
+        first, last = min(served, default=0.0), max(served, default=0.0)
+        since = Ending(ending.kind, ending.after_s + until - expires_at, ending.code, ending.reason)
+        bench.judge(
+            verdict_of(0 < first < expires_at, "served before", f"{len(served)} signs of service"),
+            verdict_of(
+                last <= expires_at + allowed,
+                f"nothing taken later than {allowed:g} s after the expiry",
+                f"the last {last - expires_at:+.2f} s from it",
+            ),
+            closed(since, bench.answer("expired"), within_s=allowed, not_before_s=-1.0),
+        )
+
+
+async def _lasting(bench: Bench, deliveries: Deliveries) -> None:
+    """Show that a good token is served for as long as the others are watched."""
+    with bench.variant("a token that lasts"):
+        client = await bench.client("publish")
+        until = bench.now() + 2.0 + bench.promised("expiry_deadline_s")
+        ending, _ = await publish_until_end(bench, client, deliveries, "lasting", until)
+        last = max(deliveries.arrivals("lasting"), default=0.0)
+        late = until - last
+        bench.judge(verdict_of(not ending.ended and late < 1.0, "served throughout", str(ending)))
 
 
 @check(

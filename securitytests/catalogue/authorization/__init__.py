@@ -1,0 +1,1 @@
+"""Authorization checks: what a good token does not allow."""
