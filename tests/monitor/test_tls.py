@@ -20,7 +20,7 @@ from .peers import Peer, Raw
 
 pytestmark = pytest.mark.slow
 
-HANDSHAKE_TIMEOUT_S = 2.5
+HANDSHAKE_TIMEOUT_S = 5.0
 
 
 @pytest.fixture(scope="module")
