@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol
+.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol mutants twins
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,12 @@ loadtest: setup ## the main job: measure the monitor under the chapter's load an
 
 security: setup ## attack the monitor with every security check
 	@$(BIN)/wsproof audit $(ARGS)
+
+mutants: setup ## try the security checks on seeded flaws: each must be caught (ARGS=--full: by every check)
+	@$(BIN)/wsproof audit --mutants $(ARGS)
+
+twins: setup ## try the security checks on correct services, 20 times in shuffled orders: no finding
+	@$(BIN)/wsproof audit --twins tests/services $(ARGS)
 
 demo: setup ## run the monitor and the documentation pipeline together
 	@$(BIN)/python -m scripts.demo $(ARGS)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from monitor.contract.findings import Finding
     from securitytests.gate.mutation import Trial
+    from securitytests.gate.twins import TwinRun
 
 
 class Progress:
-    """Told of each check or mutant when it is done. Without a bar it prints one line each."""
+    """Told of each check, mutant or twin when it is done. Without a bar it prints one line each."""
 
     def __init__(self, update: Callable[[str, int], None] | None = None) -> None:
         self._update = update
@@ -25,6 +26,11 @@ class Progress:
         word = "defect" if trial.defect else "detected" if trial.detected else "MISSED"
         self._show(f"{trial.mutant} {word}", trial.seconds, done, total)
 
+    def twin(self, run: "TwinRun", done: int, total: int) -> None:
+        """Show that a run against a correct service is done."""
+        word = "clean" if run.clean else "not clean"
+        self._show(f"{run.service}, seed {run.seed}: {word}", run.seconds, done, total)
+
     def _show(self, text: str, seconds: float, done: int, total: int) -> None:
         if self._update is not None:
             self._update(text, done)
@@ -34,7 +40,7 @@ class Progress:
 
 @contextlib.contextmanager
 def display(total: int) -> Iterator[Progress]:
-    """Show the progress of `total` checks or mutants while the block runs."""
+    """Show the progress of `total` checks, mutants or twins while the block runs."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar

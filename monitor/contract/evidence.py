@@ -72,7 +72,11 @@ TIMELINE = Table(
 RESOURCES = Table(
     "resources.csv",
     (
-        Column("repeat", "int", "repeat, from 1; 0 before the first"),
+        Column(
+            "repeat",
+            "int",
+            "repeat, from 1; 0 before the first; in an audit the server, 0 the audit itself",
+        ),
         Column("at_s", "float", "time from the start of the run"),
         Column("role", "str", "target, generator or publisher: whose process tree"),
         Column("processes", "int", "processes in the tree"),

@@ -22,7 +22,10 @@ def utc_now() -> str:
 
 
 class Collector:
-    """Notes the conditions at the start of a run; `finish` completes them at its end."""
+    """Notes the conditions at the start of a run; `finish` completes them at its end.
+
+    `code` is the folder that is measured; `profile` the target profile, or a folder of several.
+    """
 
     def __init__(self, command: str, seed: int | None, code: Path, profile: Path) -> None:
         self._command = command
@@ -40,7 +43,7 @@ class Collector:
             command=self._command,
             seed=self._seed,
             code_sha256=digest_tree(self._code),
-            profile_sha256=hashlib.sha256(self._profile.read_bytes()).hexdigest(),
+            profile_sha256=_digest(self._profile),
             commit=_commit(self._code),
             host=hashed_host(),
             cpu_model=_cpu_model(),
@@ -58,6 +61,10 @@ class Collector:
 def hashed_host() -> str:
     """Return this machine's name as evidence has it: enough to tell two apart, no name."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+
+
+def _digest(path: Path) -> str:
+    return digest_tree(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def digest_tree(folder: Path) -> str:

@@ -13,6 +13,7 @@ from scripts.cli.app import DEFAULT_RUNS, REFERENCE_TARGET, RunsOption, app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scripts.audit_outputs import Outputs
     from securitytests.check import Check
     from securitytests.gate.plan import Permissions, Plan
     from securitytests.outputs.report import AuditReport
@@ -38,6 +39,16 @@ def audit(
     full: Annotated[
         bool, typer.Option("--full", help="With --mutants: every check on every flaw.")
     ] = False,
+    twins: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Try the checks on correct services instead."),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="With --twins: runs, each in another order.")
+    ] = 20,
+    seed: Annotated[
+        int | None, typer.Option(help="Begin the checks in an order drawn with this seed.")
+    ] = None,
     as_json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")
     ] = None,
@@ -69,23 +80,49 @@ def audit(
 ) -> int:
     """Attack a target, the bundled monitor by default, and report what gave way."""
     from monitor.contract.target import load_target
+    from scripts import audit_trials
+    from scripts.audit_outputs import Outputs, require_room
     from securitytests.check import discover, select
     from securitytests.gate.plan import make_plan
 
     if listing:
         return _list(select(discover(), only), as_json, markdown)
+    outputs = Outputs(json=as_json, junit=junit, sarif=sarif, html=html, markdown=markdown)
+    tried = "--mutants" if mutants else "--twins" if twins else ""
+    _require_agreement(tried, outputs, twins_and_mutants=mutants and twins is not None, full=full)
+    require_room(runs)
+    outputs.require_writable()
     permissions = _permissions(allowed, tier, budget_connections, budget_seconds)
+    if twins is not None:
+        return audit_trials.twins(twins, repeats, seed, only, runs, _command(), real_time=real_time)
     plan = make_plan(
         load_target(target),
         only=None if mutants else only,
         real_time=real_time,
         permissions=permissions,
+        seed=seed,
     )
     if mutants:
-        return _try_mutants(plan, only, runs, full=full)
+        return audit_trials.mutants(plan, only, runs, _command(), full=full)
     report = _audit(plan, target, runs)
-    _write_outputs(report, as_json=as_json, junit=junit, sarif=sarif, html=html, markdown=markdown)
+    outputs.write(report)
     return report.exit_code
+
+
+def _require_agreement(
+    tried: str, outputs: "Outputs", *, twins_and_mutants: bool, full: bool
+) -> None:
+    """See that the options given belong together."""
+    from scripts.audit_outputs import Outputs
+
+    if twins_and_mutants:
+        raise UsageError("audit: --twins and --mutants are two commands; give one of them")
+    if full and tried != "--mutants":
+        raise UsageError("audit: --full goes with --mutants; without, every check runs anyway")
+    if tried and outputs != Outputs():
+        raise UsageError(
+            f"audit {tried}: there is no file of it to write; its evidence is in the run folder"
+        )
 
 
 def _permissions(
@@ -111,12 +148,12 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     from securitytests.outputs.report import AuditReport
 
     started_at = utc_now()
-    recorder = AuditRecorder(plan, runs, _command())
+    recorder = AuditRecorder(runs, _command(), plan.target.path, seed=plan.seed)
     given = "" if profile == REFERENCE_TARGET else f" --target {shlex.quote(str(profile))}"
     with display(len(plan.checks) + len(plan.left_out)) as tell:
         gate = Gate(plan, tell.finding, repeat=f"wsproof audit{given} --only {{id}}")
         outcome = asyncio.run(gate.run())
-    folder = recorder.findings(outcome)
+    folder = recorder.findings(plan, outcome)
     print(f"Evidence: {load_run(folder).path}", file=sys.stderr)
     return AuditReport(
         findings=outcome.findings,
@@ -132,38 +169,11 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     )
 
 
-def _try_mutants(plan: "Plan", only: str | None, runs: Path, *, full: bool) -> int:
-    import asyncio
-    from fnmatch import fnmatchcase
-
-    from scripts.audit_display import display
-    from securitytests.gate.mutation import mutation_exit_code, try_mutants
-    from securitytests.gate.record import AuditRecorder
-    from securitytests.mutants.registry import discover
-    from securitytests.outputs import table
-
-    patterns = [part.strip() for part in (only or "*").split(",")]
-    chosen = [
-        one
-        for one in discover().values()
-        if any(
-            fnmatchcase(name, pattern)
-            for pattern in patterns
-            for name in (one.name, *one.caught_by)
-        )
-    ]
-    recorder = AuditRecorder(plan, runs, _command())
-    with display(len(chosen)) as tell:
-        tried = asyncio.run(try_mutants(plan, chosen, tell.trial, full=full))
-    print(f"Evidence: {recorder.trials(tried, full=full)}", file=sys.stderr)
-    print(table.trials(tried))
-    return mutation_exit_code(tried)
-
-
 def _list(checks: "Sequence[Check]", as_json: Path | None, markdown: Path | None) -> int:
     """Print the catalogue, or write it as JSON or as the page of the documentation."""
     import msgspec
 
+    from scripts.audit_outputs import write
     from securitytests.mutants.registry import discover
     from securitytests.outputs import catalogue, table
 
@@ -175,56 +185,12 @@ def _list(checks: "Sequence[Check]", as_json: Path | None, markdown: Path | None
             }
             for check in checks
         ]
-        _write(as_json, msgspec.json.encode(shown) + b"\n")
+        write(as_json, msgspec.json.encode(shown) + b"\n")
     if markdown is not None:
-        _write(markdown, catalogue.page(checks, discover()))
+        write(markdown, catalogue.page(checks, discover()))
     if as_json is None and markdown is None:
         print(table.catalogue(checks))
     return ExitCode.HOLDS
-
-
-def _write_outputs(
-    report: "AuditReport",
-    *,
-    as_json: Path | None,
-    junit: Path | None,
-    sarif: Path | None,
-    html: Path | None,
-    markdown: Path | None,
-) -> None:
-    from securitytests.check import discover
-    from securitytests.outputs import as_json as json_output
-    from securitytests.outputs import junit as junit_output
-    from securitytests.outputs import markdown as markdown_output
-    from securitytests.outputs import page, table
-    from securitytests.outputs import sarif as sarif_output
-
-    if as_json is not None:
-        _write(as_json, json_output.render(report))
-    if junit is not None:
-        _write(junit, junit_output.render(report))
-    if sarif is not None:
-        _write(sarif, sarif_output.render(report, discover()))
-    if html is not None:
-        _write(html, page.render(report))
-    if markdown is not None:
-        _write(markdown, markdown_output.render(report))
-    if as_json != Path("-"):
-        print(table.findings(report))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; `-` is stdout."""
-    if path == Path("-"):
-        sys.stdout.write(content.decode())
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UsageError(f"output {path}: cannot be written: {error.strerror}") from error
 
 
 def _command() -> str:

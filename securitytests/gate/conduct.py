@@ -7,6 +7,7 @@ import traceback
 import msgspec
 
 from monitor.contract.findings import TranscriptLine
+from monitor.contract.promises import Promises
 from monitor.contract.verdicts import RefusedError, WsproofError
 from securitytests.bench import Bench
 from securitytests.check import Check
@@ -20,8 +21,14 @@ from securitytests.server import Server
 #: How long the legitimate client may take; generous, since it shares the machine with the attacks.
 BRACKET_S = 10.0
 
-#: A check that takes ten times its stated cost, and this much on top, is cut off.
+#: A check that takes ten times its stated cost, four times the longest duration the service
+#: promises, and this much on top, is cut off.
 _GRACE_S = 30.0
+_COSTS = 10
+_DURATIONS = 4
+
+#: A promise of months, which nobody waits for.
+_NOT_WAITED_FOR = "max_token_lifetime_s"
 
 #: How long a process that serves nobody any more is given to be seen ending.
 _ENDING_S = 1.0
@@ -43,17 +50,18 @@ async def conduct(check: Check, server: Server) -> Conducted:
     started = time.monotonic()
     bench = Bench(server, check.id)
     problem = inapplicable = after = ""
+    most_s = longest_s(check, bench.promises)
     before = await served(bench, "before")
     if not before:
         try:
-            async with asyncio.timeout(check.cost_s * 10 + _GRACE_S):
+            async with asyncio.timeout(most_s):
                 await check.probe(bench)
         except RefusedError:
             raise
         except NotApplicableError as error:
             inapplicable = str(error)
         except _HINDERED as error:
-            problem = str(error) or f"not done within {check.cost_s * 10 + _GRACE_S:g} s"
+            problem = str(error) or f"not done within {most_s:g} s"
         except WsproofError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - a defect of the check proves nothing either way
@@ -68,6 +76,19 @@ async def conduct(check: Check, server: Server) -> Conducted:
     course = Course(tuple(bench.observations), before, after, died, problem, inapplicable)
     seconds = time.monotonic() - started
     return Conducted(course, bench.transcript.lines(), bench.figures, seconds)
+
+
+def longest_s(check: Check, promises: Promises) -> float:
+    """Return after how many seconds a check is cut off; it may wait for whatever is promised."""
+    durations = (
+        value
+        for name, value in msgspec.structs.asdict(promises).items()
+        if name.endswith("_s")
+        and not name.endswith("_per_s")
+        and name != _NOT_WAITED_FOR
+        and value is not None
+    )
+    return check.cost_s * _COSTS + max(durations, default=0.0) * _DURATIONS + _GRACE_S
 
 
 async def served(bench: Bench, when: str) -> str:

@@ -1,6 +1,7 @@
 """Runs the gate against each seeded flaw: does every check bite, and only where it should?"""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -14,8 +15,11 @@ from securitytests.gate.plan import Plan
 from securitytests.gate.run import Gate
 from securitytests.mutants.registry import Mutant
 
-#: Mutants tried at a time: each is a server and four checks that mostly wait.
+#: Mutants tried at a time for each core: each is a server and four checks that mostly wait.
 SIDE_BY_SIDE = 3
+
+#: Mutants tried at a time, in all, when each meets every check.
+SIDE_BY_SIDE_FULL = 2
 
 #: Checks that must conclude as without the flaw.
 CONTROLS = 3
@@ -98,8 +102,10 @@ def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tup
     return (*(known[name] for name in mutant.caught_by), *controls)
 
 
-def judge_trial(mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float) -> Trial:
-    """Judge from the verdicts: detected only if every named check says FAIL."""
+def judge_trial(
+    mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float, defect: str = ""
+) -> Trial:
+    """Judge from the verdicts: detected only if every named check says FAIL, and no defect."""
     strays = tuple(
         name
         for name, verdict in verdicts.items()
@@ -114,9 +120,10 @@ def judge_trial(mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float)
         caught_by=mutant.caught_by,
         may=mutant.may,
         verdicts=dict(verdicts),
-        detected=all(verdicts.get(name) is Verdict.FAIL for name in mutant.caught_by),
+        detected=not defect
+        and all(verdicts.get(name) is Verdict.FAIL for name in mutant.caught_by),
         strays=strays,
-        defect="",
+        defect=defect,
         seconds=round(seconds, 2),
     )
 
@@ -124,33 +131,58 @@ def judge_trial(mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float)
 async def try_mutants(
     plan: Plan, mutants: Sequence[Mutant], tell: TellMutant, *, full: bool = False
 ) -> tuple[Trial, ...]:
-    """Try every mutant; return the trials in the order of the mutants."""
-    places = asyncio.Semaphore(SIDE_BY_SIDE)
+    """Try every mutant; return the trials in the order of the mutants.
+
+    First all that may run side by side, then, one mutant after the other, the checks that measure.
+
+    Raises:
+        UsageError: a mutant names a check that there is not; the target has no mutants.
+    """
+    chosen = {one.name: chosen_checks(one, plan.checks, full=full) for one in mutants}
+    places = asyncio.Semaphore(SIDE_BY_SIDE_FULL if full else SIDE_BY_SIDE * (os.cpu_count() or 1))
     done: dict[str, Trial] = {}
 
-    async def one(mutant: Mutant) -> None:
+    async def one(mutant: Mutant) -> _Tried:
         async with places:
-            trial = await _try(plan, mutant, full=full)
+            beside = [check for check in chosen[mutant.name] if not check.alone]
+            tried = await _try(plan, mutant, beside, _Tried({}))
+        if len(beside) == len(chosen[mutant.name]):
+            conclude(mutant, tried)
+        return tried
+
+    def conclude(mutant: Mutant, tried: _Tried) -> None:
+        trial = judge_trial(mutant, tried.verdicts, tried.seconds, tried.defect)
         done[mutant.name] = trial
         tell(trial, len(done), len(mutants))
 
-    for mutant in mutants:  # what is wrong with any of them is told before the first is tried
-        chosen_checks(mutant, plan.checks, full=full)
-    await asyncio.gather(*(one(mutant) for mutant in mutants))
+    begun = await asyncio.gather(*map(one, mutants))
+    for mutant, tried in zip(mutants, begun, strict=True):
+        alone = [check for check in chosen[mutant.name] if check.alone]
+        if alone:
+            conclude(mutant, await _try(plan, mutant, alone, tried))
     return tuple(done[mutant.name] for mutant in mutants)
 
 
-async def _try(plan: Plan, mutant: Mutant, *, full: bool) -> Trial:
-    checks = chosen_checks(mutant, plan.checks, full=full)
+class _Tried(msgspec.Struct, frozen=True):
+    """What is known of a mutant so far."""
+
+    verdicts: dict[str, Verdict]
+    seconds: float = 0.0
+    defect: str = ""
+
+
+async def _try(plan: Plan, mutant: Mutant, checks: Sequence[Check], before: _Tried) -> _Tried:
+    """Run some checks on a mutant; return what is known after them."""
+    if not checks or before.defect:
+        return before
     target = mutated(plan.target, mutant.name)
-    mutated_plan = msgspec.structs.replace(plan, target=target, checks=checks, left_out=())
+    mutated_plan = msgspec.structs.replace(plan, target=target, checks=tuple(checks), left_out=())
     try:
         outcome = await Gate(mutated_plan, lambda *_: None).run()
     except NoVerdictError as error:
-        trial = judge_trial(mutant, {}, 0.0)
-        return msgspec.structs.replace(trial, detected=False, defect=str(error))
+        return msgspec.structs.replace(before, defect=str(error))
     verdicts = {finding.id: finding.verdict for finding in outcome.findings}
-    return judge_trial(mutant, verdicts, outcome.seconds)
+    return _Tried(before.verdicts | verdicts, before.seconds + outcome.seconds)
 
 
 def mutation_exit_code(trials: Sequence[Trial]) -> ExitCode:

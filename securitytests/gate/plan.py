@@ -1,6 +1,7 @@
 """What an audit will do, settled before anything is connected to: target, checks, permissions."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -29,7 +30,8 @@ class Permissions(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """One audit. `target` has its durations shortened unless `real_time`.
 
-    `checks` are those to conduct, `left_out` those that will not be, each with the reason.
+    `checks` are those to conduct, `left_out` those that will not be, each with the reason. `seed`
+    shuffles the order in which they begin; without one the costliest begin first.
     """
 
     target: Target
@@ -38,6 +40,15 @@ class Plan(msgspec.Struct, frozen=True):
     real_time: bool
     only: str | None
     permissions: Permissions
+    seed: int | None = None
+
+    def in_order(self, checks: Iterable[Check]) -> list[Check]:
+        """Return checks in the order in which they begin."""
+        if self.seed is None:
+            return sorted(checks, key=lambda check: -check.cost_s)
+        shuffled = sorted(checks, key=lambda check: check.order)
+        random.Random(self.seed).shuffle(shuffled)  # noqa: S311 - an order, no secret
+        return shuffled
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -51,6 +62,7 @@ def make_plan(
     only: str | None = None,
     real_time: bool = False,
     permissions: Permissions | None = None,
+    seed: int | None = None,
 ) -> Plan:
     """Settle what will be done.
 
@@ -86,4 +98,5 @@ def make_plan(
         real_time=real_time or target.short is None,
         only=only,
         permissions=permitted,
+        seed=seed,
     )

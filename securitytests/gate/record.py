@@ -1,16 +1,18 @@
 """Writes the evidence of an audit: one run folder of kind `audit`, from which claims are judged."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from monitor.contract import provenance
 from monitor.contract.evidence import (
     FINDINGS,
+    RESOURCES,
     TRANSCRIPTS,
     Metric,
     RunRecord,
     RunWriter,
+    Scalar,
     new_run_id,
 )
 from monitor.contract.findings import Finding
@@ -20,9 +22,18 @@ from securitytests.gate.conclude import exit_code
 from securitytests.gate.mutation import Trial, mutation_exit_code
 from securitytests.gate.plan import Plan
 from securitytests.gate.run import Outcome
+from securitytests.gate.twins import (
+    TwinRun,
+    broad_services,
+    most_false_alarms,
+    twins_exit_code,
+)
 
 #: One line a mutant; see `mutation.Trial`.
 MUTANTS = "mutants.jsonl"
+
+#: One line a run of the gate against a correct service; see `twins.TwinRun`.
+TWINS = "twins.jsonl"
 
 _COUNTED = (
     (Verdict.PASS, "passed"),
@@ -35,72 +46,115 @@ _COUNTED = (
 
 
 class AuditRecorder:
-    """Notes the conditions when it is made; `findings` or `trials` writes the folder."""
+    """Notes the conditions when it is made; `findings`, `trials` or `twins` writes the folder.
 
-    def __init__(self, plan: Plan, runs: Path, command: str) -> None:
-        self._plan = plan
+    Args:
+        runs: the folder of run folders.
+        command: the command line, as the evidence shall show it.
+        profile: the target profile, or the folder of several.
+        seed: what the order of the checks was drawn with, if it was.
+        code: the folder of what is measured; the monitor unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        runs: Path,
+        command: str,
+        profile: Path,
+        *,
+        seed: int | None = None,
+        code: Path | None = None,
+    ) -> None:
         self._runs = runs
-        self._command = command
         self._started = time.monotonic()
-        measured_code = Path(provenance.__file__).parents[1]
-        self._collector = provenance.Collector(command, None, measured_code, plan.target.path)
+        measured = code or Path(provenance.__file__).parents[1]
+        self._collector = provenance.Collector(command, seed, measured, profile)
 
-    def findings(self, outcome: Outcome) -> Path:
+    def findings(self, plan: Plan, outcome: Outcome) -> Path:
         """Write what the checks found; return the run folder."""
         run_id = new_run_id("audit", "gate")
         with RunWriter(self._runs, run_id) as writer:
             writer.write_lines(FINDINGS, outcome.findings)
             writer.write_lines(TRANSCRIPTS, outcome.transcripts)
-            code = exit_code(outcome.findings, self._plan.expected)
+            writer.write_table(RESOURCES, outcome.resources)
             return writer.finish(
-                self._record(run_id, "gate", code, outcome.target_url, metrics_of(outcome))
+                self._record(
+                    run_id,
+                    "gate",
+                    (plan.target.name, outcome.target_url),
+                    exit_code(outcome.findings, plan.expected),
+                    metrics_of(outcome),
+                    _parameters(plan),
+                )
             )
 
-    def trials(self, trials: Iterable[Trial], *, full: bool) -> Path:
+    def trials(self, plan: Plan, trials: Iterable[Trial], *, full: bool) -> Path:
         """Write what became of the mutants; return the run folder."""
         tried = tuple(trials)
         run_id = new_run_id("audit", "mutants")
         with RunWriter(self._runs, run_id) as writer:
             writer.write_lines(MUTANTS, tried)
-            code = mutation_exit_code(tried)
-            metrics = trial_metrics(tried)
-            record = self._record(
-                run_id, "mutants", code, self._plan.target.url, metrics, full=full
+            return writer.finish(
+                self._record(
+                    run_id,
+                    "mutants",
+                    (plan.target.name, plan.target.url),
+                    mutation_exit_code(tried),
+                    trial_metrics(tried),
+                    {**_parameters(plan), "full": full},
+                )
             )
-            return writer.finish(record)
+
+    def twins(self, runs: Sequence[TwinRun], *, real_time: bool) -> Path:
+        """Write what the gate said of correct services; return the run folder."""
+        run_id = new_run_id("audit", "twins")
+        with RunWriter(self._runs, run_id) as writer:
+            writer.write_lines(TWINS, runs)
+            return writer.finish(
+                self._record(
+                    run_id,
+                    "twins",
+                    ("correct services", ""),
+                    twins_exit_code(runs),
+                    twin_metrics(runs),
+                    {"repeats": len(runs), "real_time": real_time},
+                )
+            )
 
     def _record(
         self,
         run_id: str,
         scenario: str,
+        target: tuple[str, str],
         code: ExitCode,
-        url: str,
         metrics: dict[str, Metric],
-        *,
-        full: bool = False,
+        parameters: dict[str, Scalar],
     ) -> RunRecord:
-        plan = self._plan
         decided = code is not ExitCode.NO_VERDICT
         seconds = Metric(round(time.monotonic() - self._started, 3), "s", "total")
         return RunRecord(
             id=run_id,
             kind="audit",
             scenario=scenario,
-            parameters={
-                "only": plan.only,
-                "real_time": plan.real_time,
-                "tier": plan.permissions.tier or "",
-                "full": full,
-                "checks": len(plan.checks) + len(plan.left_out),
-            },
-            target=plan.target.name,
-            target_url=url,
+            parameters=parameters,
+            target=target[0],
+            target_url=target[1],
             verdict=RunVerdict.VALID if decided else RunVerdict.SUSPECT,
             reasons=() if decided else ("not every check came to a verdict",),
             metrics={**metrics, "audit_seconds": seconds},
             repeats=(),
             provenance=self._collector.finish(),
         )
+
+
+def _parameters(plan: Plan) -> dict[str, Scalar]:
+    return {
+        "only": plan.only,
+        "real_time": plan.real_time,
+        "tier": plan.permissions.tier or "",
+        "full": False,
+        "checks": len(plan.checks) + len(plan.left_out),
+    }
 
 
 def metrics_of(outcome: Outcome) -> dict[str, Metric]:
@@ -135,6 +189,24 @@ def trial_metrics(trials: Iterable[Trial]) -> dict[str, Metric]:
             detected = sum(one.detected for one in carried)
             found[f"{claim.metric}_mutants_seeded"] = _count(len(carried), "mutants")
             found[f"{claim.metric}_mutants_detected"] = _count(detected, "mutants")
+    return found
+
+
+def twin_metrics(runs: Sequence[TwinRun]) -> dict[str, Metric]:
+    """Count clean runs and alarms, and say how rare alarms are shown to be."""
+    found = {
+        "twin_runs": _count(len(runs), "runs"),
+        "twin_runs_clean": _count(sum(run.clean for run in runs), "runs"),
+        "twin_false_alarms": _count(sum(len(run.alarms) for run in runs)),
+        "twin_undecided": _count(sum(len(run.undecided) for run in runs)),
+        "twin_checks_applicable": _count(sum(run.applicable for run in runs)),
+        "twin_services": _count(len({run.service for run in runs}), "services"),
+        "twin_services_broad": _count(len(broad_services(runs)), "services"),
+    }
+    bound = most_false_alarms(runs)
+    if bound is not None:
+        unit = "share of runs"
+        found["twin_false_alarm_bound"] = Metric(round(bound, 4), unit, "upper bound, 95 %")
     return found
 
 

@@ -7,19 +7,25 @@ Checks with a server of their own run beside them; those that measure run alone,
 import asyncio
 import contextlib
 import shlex
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
+from monitor.contract.evidence import Scalar
 from monitor.contract.findings import Finding, TranscriptLine
 from monitor.contract.target import Target
 from monitor.contract.verdicts import Verdict, WsproofError
+from securitytests.certificates import asks_for_certificate, with_certificate
 from securitytests.check import Check
 from securitytests.gate.conclude import Conclusion, Course, conclude
 from securitytests.gate.conduct import Conducted, conduct
 from securitytests.gate.plan import Plan, Tell
+from securitytests.gate.resources import Resources
+from securitytests.judging import CannotTellError
 from securitytests.server import Budget, Server
 
 #: Checks that share a server, at a time: they mostly wait, but two cores are soon busy.
@@ -30,13 +36,17 @@ OWN_SERVERS = 2
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What an audit found: one finding a check, in order of their ids, and the conversations."""
+    """What an audit found: one finding a check, in order of their ids, and the conversations.
+
+    `resources` are rows of `resources.csv`.
+    """
 
     findings: tuple[Finding, ...]
     transcripts: tuple[TranscriptLine, ...]
     seconds: float
     target_url: str
     rss_peak_bytes: int | None = None
+    resources: tuple[tuple[Scalar, ...], ...] = ()
 
 
 class Gate:
@@ -58,6 +68,7 @@ class Gate:
         self._budget = Budget(permitted.budget_connections, permitted.budget_s)
         self._url = plan.target.url
         self._rss_peak_bytes: int | None = None
+        self._resources = Resources()
 
     async def run(self) -> Outcome:
         """Conduct every check and conclude.
@@ -67,18 +78,8 @@ class Gate:
             RefusedError: the guard refused.
         """
         started = time.monotonic()
-        for check, conclusion in self._plan.left_out:
-            self._conclude(check, conclusion, None)
-        alone = [check for check in self._plan.checks if check.alone]
-        beside = [check for check in self._plan.checks if not check.alone]
-        own = [check for check in beside if check.server == "own"]
-        shared = [check for check in beside if check.server == "shared"]
-        async with _all_or_none() as group:
-            group.create_task(self._share(shared))
-            places = asyncio.Semaphore(OWN_SERVERS)
-            for check in _costliest_first(own):
-                group.create_task(self._by_itself(check, places))
-        await self._alone(alone)
+        async with self._resources.of_the_audit():
+            await self._conduct_all()
         ordered = sorted(self._findings)
         order = {check.id: check.order for check, _ in self._plan.left_out}
         order |= {check.id: check.order for check in self._plan.checks}
@@ -89,13 +90,28 @@ class Gate:
             seconds=time.monotonic() - started,
             target_url=self._url,
             rss_peak_bytes=self._rss_peak_bytes,
+            resources=tuple(self._resources.rows),
         )
+
+    async def _conduct_all(self) -> None:
+        for check, conclusion in self._plan.left_out:
+            self._conclude(check, conclusion, None)
+        alone = [check for check in self._plan.checks if check.alone]
+        beside = [check for check in self._plan.checks if not check.alone]
+        own = [check for check in beside if check.server == "own"]
+        shared = [check for check in beside if check.server == "shared"]
+        async with _all_or_none() as group:
+            group.create_task(self._share(shared))
+            places = asyncio.Semaphore(OWN_SERVERS)
+            for check in self._plan.in_order(own):
+                group.create_task(self._by_itself(check, places))
+        await self._alone(self._plan.in_order(alone))
 
     # Side by side
 
     async def _share(self, checks: Iterable[Check]) -> None:
         """Conduct checks on one server; on another one from where the first has died."""
-        waiting = _costliest_first(checks)
+        waiting = self._plan.in_order(checks)
         while waiting:
             async with self._server(self._plan.target) as server:
                 suspects = await self._side_by_side(waiting, server)
@@ -149,13 +165,24 @@ class Gate:
     async def _by_itself(self, check: Check, places: asyncio.Semaphore) -> None:
         """Conduct a check on a server nobody else speaks with."""
         async with places:
-            target = self._target_of(check)
-            if isinstance(target, str):
-                self._conducted(check, _not_conducted(target))
+            course = self._without_server(check)
+            if course is not None:
+                self._conducted(check, _not_conducted(course))
                 return
-            async with self._server(target) as server:
-                self._conducted(check, await conduct(check, server))
-                self._note_memory(server)
+            with tempfile.TemporaryDirectory(prefix="wsproof-certificate-") as folder:
+                await self._on_its_own(check, Path(folder))
+
+    async def _on_its_own(self, check: Check, folder: Path) -> None:
+        target = self._target_of(check)
+        if asks_for_certificate(target):
+            try:
+                target = await asyncio.to_thread(with_certificate, target, folder)
+            except CannotTellError as error:
+                self._conducted(check, _not_conducted(Course(problem=str(error))))
+                return
+        async with self._server(target) as server:
+            self._conducted(check, await conduct(check, server))
+            self._note_memory(server)
 
     async def _alone(self, checks: list[Check]) -> None:
         """Conduct checks that measure, one after the other, while nothing else runs."""
@@ -167,21 +194,35 @@ class Gate:
         while shared:
             async with self._server(self._plan.target) as server:
                 while shared and server.alive:
-                    self._conducted(shared[0], await conduct(shared.pop(0), server))
+                    check = shared.pop(0)
+                    self._conducted(check, await conduct(check, server))
+                self._note_memory(server)
 
-    def _target_of(self, check: Check) -> Target | str:
-        """Return the target a check with its own server runs on, or why there is none."""
+    def _without_server(self, check: Check) -> Course | None:
+        """Return how a check ends for which there is no server; None if there is one."""
         if check.variant is None:
-            return self._plan.target
-        varied = self._plan.target.variant(check.variant)
-        return varied or f"the profile has no `variants.{check.variant}`; give it, or decline"
+            return None
+        variant = self._plan.target.variants.get(check.variant)
+        if variant is None:
+            if check.or_as_it_is:
+                return None
+            return Course(inapplicable=f"the profile has no `variants.{check.variant}`")
+        if variant.starts:
+            return None
+        return Course(problem=f"`variants.{check.variant}` must not start; nothing runs on it")
+
+    def _target_of(self, check: Check) -> Target:
+        """Return the target a check with its own server runs on."""
+        target = self._plan.target
+        return target if check.variant is None else target.variant(check.variant) or target
 
     @contextlib.asynccontextmanager
     async def _server(self, target: Target) -> AsyncIterator[Server]:
         allowed = self._plan.permissions.allowed_hosts
         async with Server(target, allowed, budget=self._budget) as server:
             self._url = server.target.url
-            yield server
+            async with self._resources.of_a_server(server.launch.pid):
+                yield server
 
     def _note_memory(self, server: Server) -> None:
         peak = server.rss_peak_bytes()
@@ -222,13 +263,8 @@ class Gate:
             self._tell(finding, len(self._findings), total)
 
 
-def _costliest_first(checks: Iterable[Check]) -> list[Check]:
-    """Order checks so that the long waits begin early."""
-    return sorted(checks, key=lambda check: -check.cost_s)
-
-
-def _not_conducted(problem: str) -> Conducted:
-    return Conducted(Course(problem=problem), (), {}, 0.0)
+def _not_conducted(course: Course) -> Conducted:
+    return Conducted(course, (), {}, 0.0)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,12 @@ from collections.abc import Iterable, Sequence
 from monitor.contract.verdicts import Verdict
 from securitytests.check import Check, Claim
 from securitytests.gate.mutation import Trial
+from securitytests.gate.twins import (
+    LEAST_APPLICABLE,
+    TwinRun,
+    broad_services,
+    most_false_alarms,
+)
 from securitytests.outputs.report import AuditReport
 from securitytests.probe.transcript import render as render_transcript
 
@@ -53,3 +59,27 @@ def trials(tried: Sequence[Trial]) -> str:
             lines.append(f"{detected}/{len(carried)}  {claim.sentence if claim else 'baseline'}")
     detected = sum(one.detected for one in tried)
     return "\n".join([*lines, f"{detected}/{len(tried)}  detected/seeded"])
+
+
+def twins(runs: Sequence[TwinRun]) -> str:
+    """Return one line a run against a correct service, then false alarms and their bound."""
+    lines = []
+    for run in runs:
+        word = "clean" if run.clean else "ALARM" if run.alarms else "UNDECIDED"
+        counts = f"{run.applicable:3} of {run.total} applicable"
+        found = f"{len(run.alarms)} findings, {len(run.undecided)} INCONCLUSIVE"
+        lines.append(
+            f"{word:9} {run.service:24} seed {run.seed:<10}  {counts}, {found} {run.seconds:6.1f} s"
+        )
+        lines += [f"          {name}: {why}" for name, why in (run.alarms | run.undecided).items()]
+        lines += [f"          {run.defect}"] if run.defect else []
+    clean = sum(run.clean for run in runs)
+    alarms = sum(len(run.alarms) for run in runs)
+    broad = broad_services(runs)
+    bound = most_false_alarms(runs)
+    lines += ["", f"{alarms}/{clean}  false alarms/clean runs, of {len(runs)} runs"]
+    if bound is not None:
+        lines.append(f"fewer than {bound:.0%} of runs raise one (3/n, 95 % confidence)")
+    named = ", ".join(f"{name} ({count})" for name, count in broad.items()) or "none"
+    lines.append(f"services with at least {LEAST_APPLICABLE} applicable checks: {named}")
+    return "\n".join(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.contract.evidence import FINDINGS, TRANSCRIPTS, load_run
+from monitor.contract.evidence import FINDINGS, RESOURCES, TRANSCRIPTS, load_run
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,9 @@ def test_the_reference_monitor_passes_and_leaves_evidence(tmp_path):
     assert metrics["idle_connections_close_checks_failed"].value == 0
     assert metrics["target_rss_peak_bytes"].value > 10_000_000
     assert {line["id"] for line in run.lines(FINDINGS)} == set(found)
+    samples = [dict(zip(RESOURCES.names, row, strict=True)) for row in run.rows(RESOURCES)]
+    roles = {(row["role"], row["repeat"] > 0) for row in samples}
+    assert roles == {("target", True), ("generator", False)}
     transcripts = [line["summary"] for line in run.lines(TRANSCRIPTS)]
     assert not any("eyJ" in summary for summary in transcripts)
     assert any("[token]" in summary for summary in transcripts)
@@ -108,6 +111,32 @@ def test_an_empty_profile_proves_no_claim(tmp_path):
         if all(one["verdict"] == "PASS" for one in found.values() if one["claim"] == claim)
     }
     assert proven == set()
+
+
+@pytest.mark.parametrize("option", ["--junit", "--sarif", "--html", "--markdown"])
+def test_an_output_that_cannot_be_written_is_told_before_the_audit_begins(tmp_path, option):
+    code, _, said = audit(tmp_path, option, str(tmp_path / "absent" / "x"))
+    assert code == 2
+    assert f"output {tmp_path / 'absent' / 'x'}: cannot be written: No such file" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evidence_that_cannot_be_kept_is_told_before_the_audit_begins(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    code, _, said = audit(tmp_path)
+    assert code == 2
+    assert "no folder that can be written to" in said
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--full"], ["--mutants", "--twins", "."], ["--mutants", "--sarif", "x"]],
+    ids=" ".join,
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path, options):
+    command = [sys.executable, "-m", "scripts.wsproof", "audit", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_selecting_nothing_is_no_verdict(tmp_path):

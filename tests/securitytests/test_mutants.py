@@ -20,6 +20,7 @@ from securitytests.gate.mutation import (
 )
 from securitytests.mutants.registry import Mutant, find
 from securitytests.mutants.registry import discover as discover_mutants
+from securitytests.outputs import matrix
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +49,28 @@ def test_only_a_failure_of_every_named_check_detects_a_flaw(verdicts, detected, 
     trial = judge_trial(seeded(), judged, 1.0)
     assert (trial.detected, trial.strays) == (detected, strays)
     assert mutation_exit_code([trial]) is code
+
+
+def test_a_flaw_that_could_not_be_tried_is_a_defect_whatever_was_found_before():
+    trial = judge_trial(seeded(), {"HS1": Verdict.FAIL}, 1.0, "it did not start")
+    assert not trial.detected
+    assert mutation_exit_code([trial]) is ExitCode.NO_VERDICT
+
+
+def test_the_matrix_marks_what_each_check_said_of_each_flaw():
+    said = {"HS1": "FAIL", "HS2": "FAIL", "AU1": "PASS", "AU5": "FAIL", "FR1": "INCONCLUSIVE"}
+    trials = [
+        judge_trial(seeded(), {name: Verdict(verdict) for name, verdict in said.items()}, 1.0),
+        judge_trial(seeded(), {"HS1": Verdict.PASS}, 1.0),
+    ]
+    rows = matrix.render(trials, discover()).splitlines()
+    assert rows[:5] == [
+        "      AAFHH",
+        "      UURSS",
+        "      15112",
+        "flaw  .!?#+",
+        "flaw     o ",
+    ]
 
 
 def test_nothing_tried_is_no_verdict():

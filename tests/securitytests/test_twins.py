@@ -1,0 +1,113 @@
+"""Correct services: who is tried when, what counts as an alarm, and a real run of each."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from monitor.contract.evidence import load_run
+from monitor.contract.verdicts import ExitCode, UsageError, Verdict
+from securitytests.gate.run import Outcome
+from securitytests.gate.twins import (
+    TwinRun,
+    broad_services,
+    judge_run,
+    most_false_alarms,
+    schedule,
+    services,
+    twins_exit_code,
+)
+from securitytests.outputs import table
+from tests.securitytests.test_outputs import finding
+
+ROOT = Path(__file__).parents[2]
+TWINS = ROOT / "tests" / "services"
+
+
+def run(*verdicts, service="one", defect=""):
+    """A run whose checks concluded so."""
+    found = tuple(finding(f"HS{number}", verdict) for number, verdict in enumerate(verdicts, 1))
+    judged = judge_run(service, 1, Outcome(found, (), 1.0, "ws://127.0.0.1:1/"))
+    return TwinRun(service, 1, {}, {}, {}, 0, 0, defect, 0.0) if defect else judged
+
+
+CLEAN = (Verdict.PASS, Verdict.NOT_APPLICABLE)
+
+
+def test_each_service_has_its_turn_equally_often_in_an_order_the_seed_decides():
+    drawn = schedule(5, 20, 1)
+    assert Counter(turn for turn, _ in drawn) == dict.fromkeys(range(5), 4)
+    assert drawn == schedule(5, 20, 1) != schedule(5, 20, 2)
+    assert len({seed for _, seed in drawn}) == 20
+    assert {turn for turn, _ in schedule(5, 3, 1)} <= set(range(5))
+
+
+def test_a_run_with_a_failure_or_without_a_verdict_is_not_clean():
+    assert run(*CLEAN).clean
+    assert list(run(Verdict.PASS, Verdict.FAIL).alarms) == ["HS2"]
+    assert list(run(Verdict.INCONCLUSIVE).undecided) == ["HS1"]
+    assert not run(Verdict.NOT_RUN).clean
+    assert not run(Verdict.NOT_APPLICABLE).clean
+    assert not run(defect="it did not start").clean
+
+
+@pytest.mark.parametrize(
+    ("runs", "code"),
+    [
+        ([run(*CLEAN)] * 3, ExitCode.HOLDS),
+        ([run(*CLEAN), run(Verdict.FAIL), run(Verdict.INCONCLUSIVE)], ExitCode.BROKEN),
+        ([run(*CLEAN), run(Verdict.INCONCLUSIVE)], ExitCode.NO_VERDICT),
+        ([run(*CLEAN), run(defect="it did not start")], ExitCode.NO_VERDICT),
+        ([], ExitCode.NO_VERDICT),
+    ],
+)
+def test_only_clean_runs_hold(runs, code):
+    assert twins_exit_code(runs) is code
+
+
+def test_the_rule_of_three_bounds_what_was_never_seen_and_nothing_else():
+    assert most_false_alarms([run(*CLEAN)] * 20) == 0.15
+    assert most_false_alarms([run(*CLEAN)] * 2) == 1.0
+    assert most_false_alarms([*[run(*CLEAN)] * 20, run(Verdict.FAIL)]) is None
+    assert most_false_alarms([]) is None
+
+
+def test_a_service_is_broad_if_even_its_poorest_run_had_enough_applicable_checks():
+    many, few = run(*[Verdict.PASS] * 41), run(*[Verdict.PASS] * 39, service="two")
+    assert broad_services([many, few]) == {"one": 41}
+    assert broad_services([many, run(Verdict.PASS)]) == {}
+
+
+def test_the_table_tells_of_each_run_and_sums_up():
+    shown = table.twins([run(*CLEAN), run(Verdict.FAIL, service="two")])
+    assert "clean     one " in shown
+    assert "ALARM     two " in shown
+    assert "HS1: query: expected refused" in shown
+    assert "1/1  false alarms/clean runs, of 2 runs" in shown
+    assert "3/n" not in shown
+    assert "fewer than 15% of runs raise one (3/n" in table.twins([run(*CLEAN)] * 20)
+
+
+def test_a_folder_without_profiles_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="expected a folder with target profiles"):
+        services(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_gate_has_no_fault_to_find_with_a_correct_service(tmp_path):
+    """Cheap checks of every kind on each service; `make twins` tries all of them, often."""
+    command = [sys.executable, "-m", "scripts.wsproof", "audit", "--twins", str(TWINS)]
+    options = ["--repeats", "5", "--only", "HS*,AU1,TK2,SE2,FR1,LK1", "--runs", str(tmp_path)]
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0/5  false alarms/clean runs, of 5 runs" in done.stdout
+    kept = load_run(next(tmp_path.iterdir()))
+    assert (kept.record.scenario, kept.record.provenance.seed) == ("twins", 1)
+    assert kept.record.metrics["twin_services"].value == 5
+    lines = list(kept.lines("twins.jsonl"))
+    assert json.loads(json.dumps(lines))[0]["verdicts"]["HS1"] == "PASS"
