@@ -11,7 +11,7 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from monitor.contract.findings import Observation
 from monitor.contract.profile import Method, TokenKind
@@ -190,6 +190,9 @@ class Bench:
         endpoint = self.server.endpoint
         presented = credentials or Credentials(self.target.url, {}, None)
         path, _, given = endpoint.target.partition("?")
+        headers = tuple(headers)
+        if not any(name.lower() == "origin" for name, _ in headers):
+            headers += self._needed_origin()
         added = presented.url.removeprefix(self.target.url).lstrip("?&")
         joined = "&".join(filter(None, (given, added, query)))
         return http.websocket_request(
@@ -198,6 +201,18 @@ class Bench:
             http.new_key(),
             (*presented.headers.items(), *headers),
         )
+
+    def own_origin(self) -> str:
+        """Return the origin of the service's own pages, from its URL."""
+        scheme = "https" if self.server.endpoint.tls else "http"
+        return f"{scheme}://{self.server.endpoint.host}"
+
+    def _needed_origin(self) -> tuple[tuple[str, str], ...]:
+        """Return the Origin of an allowed page, if the service refuses whoever shows none."""
+        origins = self.target.origins
+        if origins.missing == "accepted" or not origins.allowed:
+            return ()
+        return (("Origin", origins.allowed[0].replace("{own}", self.own_origin())),)
 
     def page_request(
         self, path: str, token: str | None = None, headers: Iterable[tuple[str, str]] = ()
@@ -249,10 +264,14 @@ class Bench:
         source: str | None = None,
         watch_s: float | None = None,
     ) -> Attempt:
-        """Try to come in with a request and a first message made to order."""
+        """Try to come in with a request and a first message made to order.
+
+        Who is refused hangs up, so that many tries of one address take up no slots.
+        """
         peer = await self.connect(source)
         handshake = await peer.request(request)
         if not handshake.upgraded:
+            peer.stream.close()
             return Attempt(method, handshake, accepted=False)
         if message is not None:
             await peer.send_text(message)
@@ -260,6 +279,8 @@ class Bench:
         patience = watch_s if watch_s is not None else PATIENCE_S if mark else UNMARKED_S
         ending = await peer.until_end(patience, stop_at=mark)
         taken = any(mark in text for text in ending.texts) if mark else not ending.ended
+        if ending.ended:
+            peer.stream.close()
         return Attempt(method, handshake, taken, ending, ending.texts)
 
     async def client(
@@ -335,7 +356,7 @@ class Bench:
                 )
             )
 
-    def cannot_tell(self, reason: str) -> None:
+    def cannot_tell(self, reason: str) -> NoReturn:
         """Leave the check INCONCLUSIVE.
 
         Raises:
@@ -343,7 +364,7 @@ class Bench:
         """
         raise CannotTellError(reason)
 
-    def not_applicable(self, reason: str) -> None:
+    def not_applicable(self, reason: str) -> NoReturn:
         """Leave a baseline check: the profile shows that there is nothing to check.
 
         Raises:

@@ -8,6 +8,9 @@ from monitor.contract.promises import Answer
 from monitor.contract.verdicts import Verdict
 from securitytests.probe.peer import ENDS, Ending, Handshake
 
+#: How HTTP and WebSocket themselves refuse what they cannot read: malformed, too long, no UTF-8.
+UNREADABLE = Answer(status=(400, 413, 414, 431), close=(1002, 1007, 1009))
+
 
 class CannotTellError(Exception):
     """Nothing can be concluded: the profile does not say, or the attack could not be made."""
@@ -59,6 +62,15 @@ def spell(answer: Answer) -> str:
     return " or ".join(ways)
 
 
+def either(*answers: Answer) -> Answer:
+    """Return an answer that is any of these."""
+    return Answer(
+        status=tuple(dict.fromkeys(status for one in answers for status in one.status)),
+        close=tuple(dict.fromkeys(code for one in answers for code in one.close)),
+        error=next((one.error for one in answers if one.error), None),
+    )
+
+
 def refused(attempt: Attempt, expected: Answer, secrets: Collection[str] = ()) -> Judgement:
     """Judge an attempt that must be refused in a declared way, having seen none of `secrets`.
 
@@ -73,6 +85,18 @@ def refused(attempt: Attempt, expected: Answer, secrets: Collection[str] = ()) -
     if attempt.ending is None:
         return verdict_of(attempt.handshake.status in expected.status, wanted, str(attempt))
     return verdict_of(_closed_as(attempt.ending, expected), wanted, str(attempt))
+
+
+def kept_out(attempt: Attempt, expected: Answer) -> Judgement:
+    """Judge that credentials got nobody in: refused as declared, or not taken for any.
+
+    Whoever shows none may be waited for where a first message can authenticate, so credentials
+    that a service does not recognise as such may leave it waiting; who is waited for has nothing.
+    """
+    if attempt.ending is not None and not attempt.ending.ended:
+        wanted = f"refused with {spell(expected)}, or left to authenticate"
+        return verdict_of(not attempt.accepted, wanted, str(attempt))
+    return refused(attempt, expected)
 
 
 def closed(

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 from aiohttp import HttpVersion11, WSMsgType, web
 
@@ -144,6 +145,22 @@ async def _refusals(request: web.Request, handler: object) -> web.StreamResponse
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SECURITY_HEADERS)
     response.headers["Server"] = "live"
+
+
+def _say_no_more(
+    self: web.RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """Answer an error without repeating the request, in whose URL there may be a token."""
+    del message
+    return _handle_error(self, request, status, exc, HTTPStatus(status).phrase)
+
+
+_handle_error = web.RequestHandler.handle_error
+web.RequestHandler.handle_error = _say_no_more
 
 
 async def main() -> None:

@@ -45,7 +45,7 @@ def _configuration(state: Path, port: int, told: argparse.Namespace) -> str:
     for right in RIGHTS:
         tokens[right] = secrets.token_urlsafe(32)
         (state / right).write_text(tokens[right] + "\n")
-    shown = [f'"{token} " {right}; " Bearer {token}" {right};' for right, token in tokens.items()]
+    shown = [f'"~^({token} | Bearer {token})$" {right};' for right, token in tokens.items()]
     folders = "".join(
         f"{name}_temp_path {state}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -67,7 +67,7 @@ http {{
   map_hash_bucket_size 256;
   map "$arg_key $http_authorization" $right {{ {" ".join(shown)} default ""; }}
   map $http_origin $foreign {{
-    "" ""; "http://127.0.0.1:{port}" ""; "http://localhost:{port}" ""; default 1;
+    "" ""; "~^http://(127\\.0\\.0\\.1|localhost):{port}$" ""; default 1;
   }}
   server {{
     listen 127.0.0.1:{port};
@@ -80,6 +80,8 @@ http {{
       if ($server_protocol != HTTP/1.1) {{ return 505; }}
       if ($http_sec_websocket_key !~ "^[A-Za-z0-9+/]{{21}}[AQgw]==$") {{ return 400; }}
       if ($http_upgrade !~* websocket) {{ return 426; }}
+      if ($args ~ "(^|&)key=.*&key=") {{ return 400; }}
+      if ($http_sec_websocket_protocol) {{ return 400; }}  # Nchan answers with an empty one
       if ($right = publish) {{ rewrite ^ /writers last; }}
       if ($right) {{ rewrite ^ /readers last; }}
       return 401;

@@ -24,7 +24,7 @@ async def foreign_origin(bench: Bench) -> None:
     """
     expected = bench.answer("foreign_origin")
     token = await bench.token("subscribe")
-    own = f"{'https' if bench.server.endpoint.tls else 'http'}://{bench.server.endpoint.host}"
+    own = bench.own_origin()
     for method in bench.methods:
         for origin in bench.target.origins.foreign:
             with bench.variant(f"{method}, Origin {origin}"):
