@@ -3,16 +3,16 @@
 `--kind idle` only waits: what Locust itself takes for a user. `receive` reads, stamps and counts
 every message and tells Locust nothing, so that it is as lean as such a user can be; `report`
 fires Locust's request event for each, as guides do. The process prints one JSON line when every
-user is connected, and one when it quits: messages, CPU seconds from the first message to the
-last, peak RSS in bytes.
+user is connected, with its RSS in bytes, and one when it quits: messages, and CPU seconds from
+the first message to the last.
 """
 
 import json
 import os
 import re
-import resource
 import time
 
+import psutil
 from gevent.event import Event
 from locust import User, events, task
 from websockets.exceptions import ConnectionClosed
@@ -78,7 +78,7 @@ def add_arguments(parser) -> None:
 
 @events.spawning_complete.add_listener
 def connected(user_count: int, **_: object) -> None:
-    say({"users": user_count})
+    say({"users": user_count, "rss_bytes": psutil.Process().memory_info().rss})
 
 
 @events.quitting.add_listener
@@ -87,6 +87,5 @@ def quitting(**_: object) -> None:
         {
             "messages": Account.messages - Account.messages % 64,
             "cpu_s": Account.last_cpu_s - Account.first_cpu_s,
-            "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
     )
