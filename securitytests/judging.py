@@ -12,6 +12,10 @@ from securitytests.probe.peer import ENDS, Ending, Handshake
 UNREADABLE = Answer(status=(400, 413, 414, 431), close=(1002, 1007, 1009))
 
 
+#: The code that stands for an end without a close frame (RFC 6455 section 7.4.1).
+NO_CLOSE_FRAME = 1006
+
+
 class CannotTellError(Exception):
     """Nothing can be concluded: the profile does not say, or the attack could not be made."""
 
@@ -133,4 +137,6 @@ def answered(handshake: Handshake, statuses: Collection[int]) -> Judgement:
 
 
 def _closed_as(ending: Ending, expected: Answer) -> bool:
+    if ending.kind in {"eof", "reset"}:
+        return NO_CLOSE_FRAME in expected.close
     return ending.kind == "close" and ending.code in expected.close

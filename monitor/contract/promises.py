@@ -41,7 +41,8 @@ class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `counted` is what uses up the request window, `activity` what puts off the idle timeout. A
     deadline is kept if it is met within `tolerance_s`; `expiry_deadline_s` and
-    `revocation_deadline_s` bound how long a token's end may take to be felt.
+    `revocation_deadline_s` bound how long a token's end may take to be felt. With
+    `half_open_counted`, a connection takes up a place before its handshake is done.
     """
 
     requests_per_window: Count | None = None
@@ -52,6 +53,7 @@ class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "message",
     )
     connections_per_address: Count | None = None
+    half_open_counted: bool = False
     max_connections: Count | None = None
     publish_events_per_s: Count | None = None
     failed_authentications: Count | None = None

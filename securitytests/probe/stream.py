@@ -179,6 +179,27 @@ class Stream:
         except (OSError, ssl.SSLError) as error:
             raise StreamEndedError("reset") from error
 
+    async def dropped(self, within: float, nudge: bytes = b"", every_s: float = 0.1) -> bool:
+        """Listen until the service has let go of the connection; False if it has not in time.
+
+        With `nudge`, those bytes are sent every `every_s` seconds, and a FIN alone does not count:
+        a service that has let go of a connection answers them with a reset.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        try:
+            while (left := deadline - loop.time()) > 0:
+                data = await self.receive(min(left, every_s) if nudge else left)
+                if data == b"" and not nudge:
+                    return True
+                if nudge:
+                    await self.send(nudge, "nudge", max(left, every_s))
+                    if data == b"":
+                        await asyncio.sleep(min(left, every_s))
+        except StreamEndedError as ended:
+            return ended.how != "takes no more"
+        return False
+
     def finish(self) -> None:
         """Send FIN and keep listening: half a close."""
         self.transcript.note(self.number, "note", "FIN")
