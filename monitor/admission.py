@@ -1,18 +1,25 @@
 """Decides on a readable request: a page, a refusal, or a session with its first effects."""
 
 import logging
+import math
 from typing import NamedTuple, Protocol
 
 from monitor.authority import Authority
 from monitor.gate import Gate, Pass
 from monitor.handshake import Asked
 from monitor.metrics import Metrics
-from monitor.pages import UNCOUNTED, Answer, Pages, problem
+from monitor.pages import Answer, Pages, problem
+from monitor.redaction import neutralise, redact
 from monitor.session import Effect, Rules, Session
 from monitor.tokens import Grant, Scope, TokenError
 from monitor.wire import CloseCode, ErrorCode
 
 log = logging.getLogger("monitor.admission")
+
+#: Foreign origins are logged once in so many seconds each, no more than so many, so much of them.
+_TELL_S = 60.0
+_TOLD_ORIGINS = 20
+_SHOWN_CHARACTERS = 200
 
 #: The path WebSocket clients connect to.
 SOCKET_PATH = "/"
@@ -50,20 +57,22 @@ class Admissions:
         self._authority = authority
         self._pages = pages
         self._metrics = metrics
+        self._told: set[str] = set()  # foreign origins that were logged
+        self._told_at = -math.inf
 
     def judge(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:
         """Answer a request, or admit it."""
-        if asked.path in UNCOUNTED and not asked.upgrade:
+        if asked.probe:
             entered.counted = True
             return self._pages.answer(asked.path)
         wait = self._gate.count(entered, now)
-        if asked.upgrade and asked.foreign:
-            log.warning("refused a page of origin %r; --allow-origin admits it", asked.origin)
-            return self._refuse("origin", problem(403, "this origin is not allowed"))
         if wait > 0:
-            if asked.upgrade and asked.origin is not None and self._gate.explain(entered):
+            if asked.upgrade and asked.from_page and self._gate.explain(entered):
                 return self._turn_away(entered, now, limited=wait)
             return self._refuse("requests", problem(429, "too many requests", retry_after=wait))
+        if asked.upgrade and asked.foreign:
+            self._tell_foreign(asked.origin or "", now)
+            return self._refuse("origin", problem(403, "this origin is not allowed"))
         if not asked.upgrade:
             return self._page(asked, entered, now)
         if asked.path != SOCKET_PATH:
@@ -71,6 +80,17 @@ class Admissions:
         if not self._readiness.ready():
             return self._refuse("draining", problem(503, "shutting down", retry_after=1))
         return self._client(asked, entered, now)
+
+    def _tell_foreign(self, origin: str, now: float) -> None:
+        """Log an origin that is not allowed, once a while, and so many of them at most."""
+        if now >= self._told_at + _TELL_S:
+            self._told_at = now
+            self._told.clear()
+        if origin in self._told or len(self._told) >= _TOLD_ORIGINS:
+            return
+        self._told.add(origin)
+        shown = neutralise(redact(origin[:_SHOWN_CHARACTERS])[0])
+        log.warning("refused a page of origin %r; --allow-origin admits it", shown)
 
     def _page(self, asked: Asked, entered: Pass, now: float) -> Answer:
         if self._pages.needs_token(asked.path) and not self._rules.settings.public_status:
@@ -89,7 +109,7 @@ class Admissions:
         if grant is not None:
             return Admission(session, session.open(grant, now))
         wait = self._gate.failed(entered.key, now)
-        if asked.origin is not None and self._gate.explain(entered):
+        if asked.from_page and self._gate.explain(entered):
             return self._turn_away(entered, now, throttled=wait)
         return self._unauthorized(wait)
 

@@ -391,7 +391,9 @@ class Connection(asyncio.Protocol):
     def _requested(self, request: Request) -> None:
         """Answer an HTTP request: with a page, a refusal, or a session."""
         refusal = self._host.identify(self, request) or self._refusal
-        asked = refusal or handshake.read(request, self._host.origins)
+        asked = handshake.read(request, self._host.origins)
+        if refusal is not None and (isinstance(asked, Answer) or not asked.probe):
+            asked = refusal
         decided = asked if isinstance(asked, Answer) else self._host.ask(self, asked)
         if isinstance(decided, Admission):
             response = self._protocol.accept(request)

@@ -97,6 +97,12 @@ class Fanout:
         cursors = [s.cursor for s in (*self._ready, *self._paused) if s.beginning is None]
         return self._log.last - min(cursors, default=self._log.last)
 
+    @property
+    def level(self) -> bool:
+        """Whether every subscriber has been sent everything."""
+        last = self._log.last
+        return all(s.cursor == last for s in (*self._ready, *self._paused))
+
     def subscribe(self, subscriber: Subscriber, wanted: Filter | None, cursor: int) -> None:
         """Register, or replace filter and cursor; nothing up to now will be left out."""
         subscriber.beginning = None

@@ -19,6 +19,9 @@ from monitor.settings import Settings
 #: Refused connections an address may have waiting for their answer; more are dropped unheard.
 MAX_REFUSING = 10
 
+#: The same of all addresses together: each takes a file descriptor.
+MAX_REFUSING_IN_ALL = 128
+
 #: Refusing WebSocket connections an address may have, so that a browser learns why.
 MAX_EXPLAINED = 2
 
@@ -46,6 +49,7 @@ class Gate:
         self._throttle = FailureThrottle(settings.failures_per_minute)
         self._quota = PublishQuota(settings.publish_events_per_s)
         self._refusing: dict[str, int] = {}
+        self._refusing_in_all = 0
         self._explained: dict[str, int] = {}
 
     @property
@@ -78,8 +82,9 @@ class Gate:
         self._take_slot(entered)
 
     def overcrowded(self, entered: Pass) -> bool:
-        """Tell whether the address has too many refused connections waiting to be told."""
-        return self._refusing.get(entered.key, 0) > MAX_REFUSING
+        """Tell whether too many refused connections, of the address or at all, wait to be told."""
+        of_address = self._refusing.get(entered.key, 0)
+        return of_address > MAX_REFUSING or self._refusing_in_all > MAX_REFUSING_IN_ALL
 
     def explain(self, entered: Pass) -> bool:
         """Take one of the address's refusing WebSocket connections; tell whether there was one."""
@@ -111,6 +116,7 @@ class Gate:
             entered.slot = False
         if entered.refusing:
             _decrease(self._refusing, entered.key)
+            self._refusing_in_all -= 1
             entered.refusing = False
 
     def admit(self, key: str, now: float) -> float:
@@ -139,6 +145,7 @@ class Gate:
         if not entered.slot:
             entered.refusing = True
             self._refusing[entered.key] = self._refusing.get(entered.key, 0) + 1
+            self._refusing_in_all += 1
 
 
 def _decrease(counts: dict[str, int], key: str) -> None:

@@ -12,7 +12,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.http11 import Request
 
-from monitor.pages import Answer, problem
+from monitor.pages import UNCOUNTED, Answer, problem
 
 _OTHER_METHOD = re.compile(rb"(HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT) ")
 
@@ -27,6 +27,16 @@ class Asked(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
     malformed_credentials: bool
     stream: bool
+
+    @property
+    def from_page(self) -> bool:
+        """Whether a browser page that may connect asks: it is not shown an HTTP answer."""
+        return self.origin is not None and not self.foreign
+
+    @property
+    def probe(self) -> bool:
+        """Whether it asks how the server is: answered at any time, and never counted."""
+        return self.path in UNCOUNTED and not self.upgrade
 
     @property
     def token(self) -> str | None:

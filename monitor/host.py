@@ -65,6 +65,7 @@ class Monitor:
         self.wall_time = wall
         self.metrics = Metrics()
         self.draining = False
+        self.delivered = asyncio.Event()
         self.emptied = asyncio.Event()
         self._connections: set[Connection] = set()
         self._wheel: Wheel[Connection] = Wheel(SWEEP_S, clock())
@@ -153,6 +154,8 @@ class Monitor:
         self._wheel.forget(connection)
         self._connections.discard(connection)
         self._gate.leave(connection.entered, self.now())
+        if self.draining and self._fanout.level:
+            self.delivered.set()
         if not self._connections:
             self.emptied.set()
 
@@ -253,10 +256,13 @@ class Monitor:
             self._prune()
 
     def drain(self) -> None:
-        """Take no more publications, deliver what there is, and send every client away."""
+        """Take no more publications; `delivered` is set once everyone has what there is."""
         self.draining = True
+        self._flush()
+
+    def dismiss(self) -> None:
+        """Send every client away; `emptied` is set once they are gone."""
         self.emptied.clear()
-        self._publications.flush()
         for connection in list(self._connections):
             wait = round(random.uniform(0.1, _RETURN_SPREAD_S), 3)  # noqa: S311 - jitter
             farewell = wire.encode("server_shutdown", retry_after=wait)
@@ -320,6 +326,8 @@ class Monitor:
     def _flush(self) -> None:
         self._flush_scheduled = False
         self._publications.flush()
+        if self.draining and self._fanout.level:
+            self.delivered.set()
 
 
 def _reload(journal: Journal, settings: Settings) -> EventLog:

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import msgspec
+
 from monitor.contract.verdicts import ExitCode, UsageError
+from monitor.descriptors import make_room
 from monitor.handshake import Origins
 from monitor.host import SWEEP_S, Monitor
 from monitor.listening import SecureListener
@@ -28,7 +31,7 @@ _BACKLOG = 1_024
 
 
 def run(settings: Settings, state: StateFolder) -> ExitCode:
-    """Serve until SIGTERM or SIGINT. Prints one JSON line with the URL on stdout when ready.
+    """Serve until SIGTERM, SIGINT or SIGHUP. Prints one JSON line with the URL when ready.
 
     Raises:
         UsageError: the address cannot be listened on, or a certificate cannot be used.
@@ -38,13 +41,15 @@ def run(settings: Settings, state: StateFolder) -> ExitCode:
 
 
 async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
+    room = make_room(settings.max_connections)
+    settings = msgspec.structs.replace(settings, max_connections=room)
     sockets = listen(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     tls = tls_context(settings)
     monitor = Monitor(settings, state, own_origins(settings), clock=time.monotonic, wall=time.time)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     servers = [await _serve_on(each, monitor, tls) for each in sockets]
     sweeping = Sweep(loop, monitor.sweep)
@@ -55,18 +60,30 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
         "for a token: wsproof token issue --subject NAME --scope subscribe --state %s", state.path
     )
     await stopped.wait()
-    log.info("draining")
-    monitor.drain()
-    try:
-        await asyncio.wait_for(monitor.emptied.wait(), settings.drain_timeout_s)
-    except TimeoutError:
-        log.warning("dropping clients that did not end within %g s", settings.drain_timeout_s)
+    await _drain(monitor, settings.drain_timeout_s)
     for server in servers:
         server.close()
     sweeping.stop()
     monitor.close()
     log.info("stopped")
     return ExitCode.HOLDS
+
+
+async def _drain(monitor: Monitor, timeout_s: float) -> None:
+    """Deliver what was published, within half of the time, and send the clients away."""
+    log.info("draining")
+    started = time.monotonic()
+    monitor.drain()
+    try:
+        await asyncio.wait_for(monitor.delivered.wait(), timeout_s / 2)
+    except TimeoutError:
+        log.warning("clients that read too slowly are not sent everything")
+    monitor.dismiss()
+    try:
+        left_s = timeout_s - (time.monotonic() - started)
+        await asyncio.wait_for(monitor.emptied.wait(), left_s)
+    except TimeoutError:
+        log.warning("dropping clients that did not end within %g s", timeout_s)
 
 
 async def _serve_on(

@@ -25,6 +25,7 @@ class RunningMonitor:
     def __init__(self, state: Path, **flags: object) -> None:
         self.state = state
         self.url = ""
+        self.under: list[str] = []  # a command that starts it, such as prlimit
         self._flags = {"port": 0, **flags}
         self._process: subprocess.Popen[str] | None = None
 
@@ -68,7 +69,7 @@ class RunningMonitor:
             flags += [flag] if value is True else [flag, str(value)]
         with (self.state / "serve.log").open("a") as log:
             self._process = subprocess.Popen(
-                [*WSPROOF, "serve", "--state", str(self.state), *flags],
+                [*self.under, *WSPROOF, "serve", "--state", str(self.state), *flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -1,6 +1,7 @@
 """Peers that ask much and read little, over real sockets: memory is bounded, promises are kept."""
 
 import json
+import signal
 import socket
 
 import psutil
@@ -98,3 +99,27 @@ def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_
     assert b'"recovered":true,"count":8000' in received
     assert b'"gap"' not in received
     assert received.count(b'"type":"phase_progress"') == 8_000
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(
+    start_monitor, loop, number
+):
+    monitor = start_monitor(event_loop=loop)
+    with (
+        Raw(monitor.port) as reader,
+        Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,
+    ):
+        reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        reader.upgrade(f"/?token={monitor.token()}")
+        writer.hear()
+        published = [event(type="file_trashed", path="p" * 500) for _ in range(300)]
+        for sent in published:
+            del sent["progress"]
+        for _ in range(10):
+            assert writer.publish(*published)["type"] == "ack"
+        psutil.Process(monitor.pid).send_signal(number)
+        received = reader.rest()
+    assert received.count(b'"type":"file_trashed"') == 3_000
+    assert received.index(b'"offset":3000}') < received.index(b'"server_shutdown"')

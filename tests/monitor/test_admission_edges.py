@@ -1,0 +1,57 @@
+"""Requests at the edges of what is admitted, over real sockets: descriptors, probes, the log."""
+
+import psutil
+import pytest
+
+from .peers import Peer, Raw
+
+pytestmark = pytest.mark.slow
+
+BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+
+
+@BOTH_LOOPS
+def test_fewer_connections_are_served_than_descriptors_allow_and_newcomers_are_told(
+    start_monitor, loop
+):
+    monitor = start_monitor(event_loop=loop)
+    process = psutil.Process(monitor.pid)
+    soft, hard = process.rlimit(psutil.RLIMIT_NOFILE)
+    assert soft >= min(5_256, hard)
+    monitor.stop()
+    monitor.under = ["prlimit", "--nofile=64:64"]
+    monitor.start()
+    assert "32 connections at a time, not the 5000" in monitor.log
+    token = monitor.token()
+    peers = [Raw(monitor.port, source=f"127.0.1.{n // 8 + 1}") for n in range(32)]
+    with Raw(monitor.port, source="127.0.2.1") as raw:
+        assert raw.upgrade(f"/?token={token}").startswith(b"HTTP/1.1 503 ")
+    for peer in peers:
+        peer.sock.close()
+    with Peer(f"{monitor.url}?token={token}", source="127.0.2.2") as reader:
+        assert reader.hear()["type"] == "auth_ok"
+    assert "Traceback" not in monitor.log
+
+
+def test_probes_are_answered_to_an_address_with_all_its_connections(start_monitor):
+    monitor = start_monitor()
+    held = [Raw(monitor.port) for _ in range(10)]
+    for path, status in (("/healthz", b"200"), ("/readyz", b"200"), ("/", b"429")):
+        with Raw(monitor.port) as raw:
+            raw.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert raw.rest().startswith(b"HTTP/1.1 " + status)
+    for raw in held:
+        raw.sock.close()
+
+
+def test_foreign_origins_are_limited_like_any_request_and_logged_in_bounds(start_monitor):
+    monitor = start_monitor(requests_per_window=40)
+    answers = []
+    for number in range(50):
+        with Raw(monitor.port) as raw:
+            origin = f"https://me:hunter2@{number}.example/" + "x" * 3_000
+            answers.append(raw.upgrade("/", f"Origin: {origin}")[:12])
+    assert answers == [b"HTTP/1.1 403"] * 40 + [b"HTTP/1.1 429"] * 10
+    assert monitor.log.count("refused a page") == 20
+    assert "hunter2" not in monitor.log
+    assert max(map(len, monitor.log.splitlines())) < 400
