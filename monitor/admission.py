@@ -98,7 +98,8 @@ class Admissions:
             if grant is None:
                 return self._unauthorized(self._gate.failed(entered.key, now))
             if Scope.ADMIN not in grant.scopes:
-                return problem(403, "the token's scope does not allow this")
+                text = "the token's scope does not allow this"
+                return self._refuse("forbidden", problem(403, text))
         return self._pages.answer(asked.path)
 
     def _client(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:

@@ -77,6 +77,12 @@ class Host(Rules, Protocol):
     def now(self) -> float:
         """Return monotonic seconds."""
 
+    def answered(self, answer: Answer) -> None:
+        """Count an HTTP answer."""
+
+    def broke(self) -> None:
+        """Count a breach of the WebSocket protocol."""
+
     def enter(self, connection: "Connection", peer: str) -> Answer | None:
         """Take a slot for a new connection, or return the answer that refuses it."""
 
@@ -278,6 +284,7 @@ class Connection(asyncio.Protocol):
             self._answer(answer or handshake.unreadable(protocol.handshake_exc, self._start))
             return
         if protocol.parser_exc is not None:
+            self._host.broke()
             log.debug("protocol error of %s: %s", self.entered.key, protocol.parser_exc)
         self._write_pending()
         if self.session is not None and self.session.grant is not self._grant:
@@ -413,6 +420,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, answer: Answer) -> None:
         """Write an HTTP answer and end; the library's own wording is not used."""
+        self._host.answered(answer)
         self._protocol.data_to_send()
         self._write(answer.encode())
         self._end()

@@ -28,12 +28,15 @@ from monitor.settings import Settings
 from monitor.statefolder import StateFolder
 from monitor.tokens import Grant
 from monitor.wheel import Wheel
-from monitor.wire import CloseCode
+from monitor.wire import CloseCode, ErrorCode
 
 log = logging.getLogger("monitor")
 
 #: Resolution of deadlines, and how often revocations are looked for.
 SWEEP_S = 0.1
+
+#: Answers counted by their status; the others are counted by their reason where it is known.
+_REFUSING_STATUSES = frozenset({400, 404, 405, 414, 426, 431, 505})
 
 #: How often the journal forgets what it need not keep.
 _PRUNE_S = 1.0
@@ -127,7 +130,20 @@ class Monitor:
         """Tell whether publications can be stored now."""
         return not self.draining
 
+    def refused(self, code: ErrorCode) -> None:
+        """Count a message refused for what it is."""
+        self.metrics.refuse(code)
+
     # What connections ask (connection.Host)
+
+    def answered(self, answer: Answer) -> None:
+        """Count an answer that refuses a request for what it is, by its status."""
+        if answer.status in _REFUSING_STATUSES:
+            self.metrics.refuse(f"http_{answer.status}")
+
+    def broke(self) -> None:
+        """Count a breach of the WebSocket protocol."""
+        self.metrics.refuse("protocol")
 
     def enter(self, connection: Connection, peer: str) -> Answer | None:
         """Take a slot for a new connection, or return the answer that refuses it."""

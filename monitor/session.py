@@ -89,6 +89,9 @@ class Rules(Protocol):
     def accepts_events(self) -> bool:
         """Tell whether publications can be stored now."""
 
+    def refused(self, code: ErrorCode) -> None:
+        """Count a message refused for what it is."""
+
 
 class Session:
     """One client from accepted handshake to close.
@@ -243,10 +246,10 @@ class Session:
             case wire.Ping():
                 return [Send(wire.encode("pong", message.ref))]
             case wire.Publish():
-                return [_forbidden("publish", message.ref)]
+                return [self._forbid("publish", message.ref)]
             case wire.Subscribe():
                 if Scope.SUBSCRIBE not in self.grant.scopes:
-                    return [_forbidden("subscribe", message.ref)]
+                    return [self._forbid("subscribe", message.ref)]
                 return [Stream(_filter(message), message.since, message.ref)]
             case wire.Unsubscribe():
                 return [Silence(), Send(wire.encode("unsubscribed", message.ref))]
@@ -262,10 +265,9 @@ class Session:
             try:
                 clean, found = accept(event, redact)
             except InvalidEventError as error:
-                refusal = wire.error(
-                    ErrorCode.INVALID_EVENT, str(error), ref=message.ref, index=index
-                )
-                return self._limited(message.ref, now) or [Send(refusal)]
+                limited = self._limited(message.ref, now)
+                code = ErrorCode.INVALID_EVENT
+                return limited or [self._refuse(code, str(error), message.ref, index)]
             accepted.append(clean)
             redactions += found
         wait = self._rules.quota(self.grant.subject, len(accepted), now)
@@ -336,10 +338,21 @@ class Session:
         if self.grant is None:
             text = "expected {type: auth, token} as a JSON text message"
             return [
-                Send(wire.error(ErrorCode.BAD_MESSAGE, text)),
+                self._refuse(ErrorCode.BAD_MESSAGE, text),
                 self._close(CloseCode.BAD_MESSAGE, "bad message", self._activity),
             ]
-        return [Send(wire.error(error.code, error.public, ref=error.ref, index=error.index))]
+        return [self._refuse(error.code, error.public, error.ref, error.index)]
+
+    def _forbid(self, action: str, ref: Reference | None) -> Send:
+        text = f"the token's scope does not allow {action}"
+        return self._refuse(ErrorCode.FORBIDDEN, text, ref)
+
+    def _refuse(
+        self, code: ErrorCode, text: str, ref: Reference | None = None, index: int | None = None
+    ) -> Send:
+        """Return the refusal of a message for what it is, counted."""
+        self._rules.refused(code)
+        return Send(wire.error(code, text, ref=ref, index=index))
 
     def _limited(self, ref: Reference | None, now: float) -> list[Effect]:
         """Count a request; return the refusal if the address has none left."""
@@ -372,11 +385,6 @@ class Session:
     def _close(self, code: CloseCode, reason: str, now: float) -> Close:
         self.closing_since = now
         return Close(code, reason)
-
-
-def _forbidden(action: str, ref: Reference | None) -> Send:
-    text = f"the token's scope does not allow {action}"
-    return Send(wire.error(ErrorCode.FORBIDDEN, text, ref=ref))
 
 
 def _filter(message: wire.Subscribe) -> Filter | None:

@@ -9,6 +9,7 @@ from monitor.keys import Key, KeyTable
 from monitor.session import Close, Send, Session
 from monitor.settings import Settings
 from monitor.tokens import Grant, Scope, TokenError, TokenFault, issue, verify
+from monitor.wire import ErrorCode
 
 #: Unix time at monotonic zero in these tests.
 EPOCH = 1_735_732_800.0
@@ -30,6 +31,7 @@ class Decisions:
         self.time = 0.0
         self.revoked: set[str] = set()
         self.accepting = True
+        self.refusals: list[ErrorCode] = []
 
     def verify(self, text: str) -> Grant:
         grant = verify(KEYS, text, self.wall_time())
@@ -51,6 +53,9 @@ class Decisions:
 
     def accepts_events(self) -> bool:
         return self.accepting
+
+    def refused(self, code: ErrorCode) -> None:
+        self.refusals.append(code)
 
 
 class Client:

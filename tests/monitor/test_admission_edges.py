@@ -3,7 +3,8 @@
 import psutil
 import pytest
 
-from .peers import Peer, Raw
+from .kit import event
+from .peers import Peer, Raw, masked
 
 pytestmark = pytest.mark.slow
 
@@ -55,3 +56,30 @@ def test_foreign_origins_are_limited_like_any_request_and_logged_in_bounds(start
     assert monitor.log.count("refused a page") == 20
     assert "hunter2" not in monitor.log
     assert max(map(len, monitor.log.splitlines())) < 400
+
+
+def test_every_refusal_is_counted_by_its_reason(start_monitor):
+    monitor = start_monitor(public_status=True)
+    for request in (b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"):
+        with Raw(monitor.port) as raw:
+            raw.send(request)
+            raw.rest()
+    with Raw(monitor.port) as raw:
+        raw.upgrade(f"/?token={monitor.token()}")
+        raw.send(masked(3, b""))
+        raw.rest()
+    bearer = {"additional_headers": {"Authorization": f"Bearer {monitor.token('publish')}"}}
+    with Peer(monitor.url, **bearer) as writer:
+        writer.hear()
+        for kind, fields in (
+            ("nothing", {}),
+            ("subscribe", {}),
+            ("publish", {"events": [event(colour=1)]}),
+        ):
+            writer.say(kind, **fields)
+            assert writer.hear()["type"] == "error"
+    with Raw(monitor.port) as raw:
+        raw.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        metrics = raw.rest().decode()
+    for reason in ("http_400", "http_405", "protocol", "bad_message", "forbidden", "invalid_event"):
+        assert f'wsproof_refusals_total{{reason="{reason}"}} 1.0' in metrics
