@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol mutants twins
+.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol mutants twins fuzz
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ calibrate: setup ## hold the load harness against a server whose every delay and
 
 screenshots: setup ## take the dashboard's pictures in docs/pictures
 	@$(BIN)/python -m scripts.screenshots $(ARGS)
+
+fuzz: setup ## fuzz the monitor for ten minutes from a seed of today (FUZZ_SECONDS=, FUZZ_SEED= say otherwise)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%y%m%d)000} $(BIN)/pytest -s tests/fuzz $(ARGS)
 
 soak: setup ## load the monitor, then the dashboard, for half an hour each and look for growth
 	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py tests/dashboard/test_soak.py $(ARGS)
