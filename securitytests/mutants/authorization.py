@@ -103,8 +103,8 @@ def subscribers_are_echoed(patch: Patch) -> None:
     """What a subscriber may not publish is refused, and delivered all the same."""
     patch.text(
         _HANDLE,
-        'return [_forbidden("publish", message.ref)]',
-        'return [_forbidden("publish", message.ref), *self._publish(message, now)]',
+        'return [self._forbid("publish", message.ref)]',
+        'return [self._forbid("publish", message.ref), *self._publish(message, now)]',
     )
 
 
