@@ -92,6 +92,7 @@ class Stream:
         self.opened_at = asyncio.get_running_loop().time()
         self._reader = reader
         self._writer = writer
+        self._finished = False
 
     @classmethod
     async def open(
@@ -151,8 +152,11 @@ class Stream:
         """Send bytes; `summary` stands for them in the transcript.
 
         Raises:
-            StreamEndedError: the service has ended the connection, or takes nothing in time.
+            StreamEndedError: the service has ended the connection, or takes nothing in time, or
+                we have said that we send no more.
         """
+        if self._finished:
+            raise StreamEndedError("finished")
         self.transcript.note(self.number, "sent", summary, len(data))
         if self._writer.is_closing():
             raise StreamEndedError("closed")
@@ -203,6 +207,7 @@ class Stream:
     def finish(self) -> None:
         """Send FIN and keep listening: half a close."""
         self.transcript.note(self.number, "note", "FIN")
+        self._finished = True
         if not self._writer.is_closing() and self._writer.can_write_eof():
             with contextlib.suppress(OSError):  # the service was first: it is finished all the same
                 self._writer.write_eof()

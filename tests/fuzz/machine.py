@@ -83,12 +83,11 @@ class Fuzzed:
 
 @dataclass
 class Fuzz:
-    """One misbehaving peer: was it let in as a WebSocket, has it said all it will say?"""
+    """One misbehaving peer, if it was reached, and whether it was let in as a WebSocket."""
 
     peer: Peer | None
     token: str
     upgraded: bool = False
-    finished: bool = False
 
 
 class Machine(RuleBasedStateMachine):
@@ -242,9 +241,7 @@ class Machine(RuleBasedStateMachine):
         one = self._of(who)
         if one.peer is not None:
             getattr(one.peer.stream, how)()
-        if how == "finish":
-            one.finished = True
-        else:
+        if how != "finish":
             self._peers.remove(one)
 
     # What must hold
@@ -275,8 +272,8 @@ class Machine(RuleBasedStateMachine):
         return self._peers[who % len(self._peers)]
 
     def _send(self, one: Fuzz, data: bytes, what: str) -> None:
-        """Send; a monitor that hung up, or takes no more of a peer that does not read, may."""
-        if one.peer is not None and not one.finished:
+        """Send; the monitor may hang up, or take no more of a peer that does not read."""
+        if one.peer is not None:
             self._run(one.peer.send(data, what, within=0.2))
 
 

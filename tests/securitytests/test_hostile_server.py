@@ -113,6 +113,16 @@ async def test_frames_without_end_are_given_up(name):
         assert heard.kind in {"silence", "violation", "reset"}
 
 
+async def test_who_has_said_its_last_hears_pings_and_a_close_and_answers_neither():
+    ping = encode_frame(b"x", Opcode.PING, mask=None)
+    close = encode_frame(b"\x03\xe8", Opcode.CLOSE, mask=None)
+    async with hostile(UPGRADE + ping + close, b"") as peer:
+        assert (await peer.request(REQUEST, 5)).upgraded
+        peer.stream.finish()
+        assert not await peer.send_text("too late")
+        assert [(await peer.receive(5)).kind for _ in range(2)] == ["ping", "close"]
+
+
 async def test_who_does_not_listen_is_told_apart():
     endpoint = Endpoint("127.0.0.1", 9, "h", "/")
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1 port 9"):
