@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 import msgspec
 
-from monitor.contract.promises import Answer
+from monitor.contract.promises import Answer, Promises
 from monitor.contract.verdicts import Verdict
 from securitytests.probe.peer import ENDS, Ending, Handshake
+from securitytests.watch import Watched
 
 #: How HTTP and WebSocket themselves refuse what they cannot read: malformed, too long, no UTF-8.
 UNREADABLE = Answer(status=(400, 413, 414, 431), close=(1002, 1007, 1009))
@@ -134,6 +135,35 @@ def answered(handshake: Handshake, statuses: Collection[int]) -> Judgement:
     """Judge an HTTP answer by its status."""
     wanted = "HTTP " + " or ".join(map(str, sorted(statuses)))
     return verdict_of(handshake.status in statuses, wanted, str(handshake))
+
+
+def withstood(seen: Watched, promises: Promises) -> tuple[Judgement, ...]:
+    """Judge what was seen during an attack by what the profile promises of one.
+
+    A figure that could not be measured proves nothing.
+
+    Raises:
+        CannotTellError: one of the promises is missing.
+    """
+    p99_s, peak = seen.percentile_s(0.99), seen.rss_peak_bytes
+    bounds = {
+        "attacked_p99_ms": ("an honest p99", None if p99_s is None else p99_s * 1_000, 1.0, "ms"),
+        "attacked_memory_bytes": ("a peak of memory", None if peak is None else peak, 1e6, "MB"),
+        "attacked_recovery_s": ("recovery", seen.recovery_s, 1.0, "s"),
+    }
+    lost = seen.canary_lost
+    found = [verdict_of(not lost, "the honest client is served", lost or "it is")]
+    for name, (what, measured, unit_size, unit) in bounds.items():
+        bound = getattr(promises, name)
+        if bound is None:
+            raise CannotTellError(f"the profile has no `promises.{name}`; state it, or decline")
+        wanted = f"{what} of at most {bound / unit_size:g} {unit}"
+        if measured is None:
+            found.append(Judgement(Verdict.INCONCLUSIVE, wanted, "it could not be measured"))
+        else:
+            said = f"{measured / unit_size:.3g} {unit}"
+            found.append(verdict_of(measured <= bound, wanted, said))
+    return tuple(found)
 
 
 def _closed_as(ending: Ending, expected: Answer) -> bool:
