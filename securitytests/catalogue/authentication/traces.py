@@ -1,4 +1,4 @@
-"""What a token in a URL leaves behind."""
+"""Tokens in URLs: what they leave behind, and whether there are any."""
 
 import asyncio
 import secrets
@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.contract.verdicts import Severity, Verdict
 from securitytests.bench import Bench
-from securitytests.catalogue.authentication.presenting import good_token
+from securitytests.catalogue.authentication.presenting import WAITING_S, good_token
 from securitytests.check import Claim, check
 from securitytests.judging import Judgement, verdict_of
 from securitytests.probe.http import Request
@@ -68,6 +68,29 @@ async def url_tokens_leave_no_trace(bench: Bench) -> None:
             with bench.variant(f"{place}, {kind} token"):
                 bench.judge(_without(token, content))
     await _referer(bench, shown["bad"])
+
+
+@check(
+    id="AU11",
+    title="No token is taken from a URL",
+    claim=None,
+    severity=Severity.MEDIUM,
+    references=("ASVS-14.2.1", "CWE-598", "RFC6750-2.3"),
+    remediation="Offer the header and the first message only; else waive this, dated, and say why.",
+    cost_s=0.6,
+)
+async def no_url_tokens(bench: Bench) -> None:
+    """However careful the service, a URL is kept by browsers, proxies and whoever is sent it.
+
+    A good token is shown in the URL of a handshake and must not be taken. A service that has to
+    take it, for browsers can set no header on a WebSocket, waives this check in its profile until
+    a day, with what makes up for it: short lives, no trace in logs, another way on offer.
+    """
+    if not bench.target.authentication.methods:
+        bench.not_applicable("the service asks for no token")
+    request = _in_url(bench, await good_token(bench))
+    attempt = await bench.attempt_with(request, None, "query", watch_s=WAITING_S)
+    bench.judge(verdict_of(not attempt.accepted, "not accepted", str(attempt)))
 
 
 def _requests(bench: Bench, token: str) -> dict[str, Request]:

@@ -127,7 +127,7 @@ async def random_material(bench: Bench) -> None:
     """
     key = await bench.server.tokens.key()
     with bench.variant("the signing key"):
-        bench.judge(_random_enough(key.secret, _KEY_BITS))
+        bench.judge(random_enough(key.secret, _KEY_BITS))
     source = bench.target.tokens.get("subscribe")
     await asyncio.gather(
         _second_start(bench, key.secret),
@@ -135,7 +135,7 @@ async def random_material(bench: Bench) -> None:
     )
 
 
-def _random_enough(content: bytes, bits: int) -> Judgement:
+def random_enough(content: bytes, bits: int) -> Judgement:
     """Judge by length and by what cannot be compressed; neither proves randomness."""
     held = 8 * min(len(content), len(zlib.compress(content, 9)) - _ZLIB_BYTES)
     wanted = f"{bits} bits or more"
@@ -171,14 +171,14 @@ async def _ids(bench: Bench) -> None:
             verdict_of(len(set(ids)) == len(ids), "all different", f"{len(set(ids))} of {len(ids)}")
         )
         for identifier in ids:
-            bench.judge(_long_enough(identifier))
-        shared = _common_prefix(ids)
+            bench.judge(long_enough(identifier))
+        shared = common_prefix(ids)
         bench.judge(
             verdict_of(2 * shared < len(ids[0]), "nothing in common", f"{shared} characters")
         )
 
 
-def _long_enough(identifier: str) -> Judgement:
+def long_enough(identifier: str) -> Judgement:
     """Judge an id by its alphabet: hexadecimal (dashes apart) or base64url."""
     digits = identifier.replace("-", "").lower()
     hexadecimal = all(digit in "0123456789abcdef" for digit in digits)
@@ -186,7 +186,8 @@ def _long_enough(identifier: str) -> Judgement:
     return verdict_of(held >= _ID_BITS, f"{_ID_BITS} bits or more", f"{held} bits")
 
 
-def _common_prefix(texts: list[str]) -> int:
+def common_prefix(texts: list[str]) -> int:
+    """Return how many characters all of the texts begin with."""
     return next(
         (at for at, chars in enumerate(zip(*texts, strict=False)) if len(set(chars)) > 1),
         min(map(len, texts)),

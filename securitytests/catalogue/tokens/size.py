@@ -46,10 +46,10 @@ async def oversized(bench: Bench) -> None:
     expected = either(bench.answer("unauthenticated"), UNREADABLE, bench.answer("too_big"))
     async with bench.watching("oversized_tokens") as seen:
         for method in bench.methods:
-            for name in _SHAPES:
+            for name in SHAPES:
                 with bench.variant(f"{method}, {name}"):
-                    large = _shaped(name, _LARGE_CHARS[method])
-                    small = _shaped(name, _SMALL_CHARS)
+                    large = shaped(name, _LARGE_CHARS[method])
+                    small = shaped(name, _SMALL_CHARS)
                     bench.judge(*await _compared(bench, method, small, large, expected))
         if "message" in bench.methods:
             with bench.variant("message, announced only"):
@@ -101,10 +101,10 @@ async def _announced(bench: Bench) -> None:
     bench.judge(closed(ending, bench.answer("too_big")))
 
 
-_SHAPES = ("letters", "dots", "a large header", "a deep header", "a good beginning")
+SHAPES = ("letters", "dots", "a large header", "a deep header", "a good beginning")
 
 
-def _shaped(shape: str, size: int) -> str:
+def shaped(shape: str, size: int) -> str:
     """Return a token of about this many characters."""
     content = size * 3 // 4 - 60
     match shape:
