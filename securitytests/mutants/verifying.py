@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import importlib
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,8 +46,16 @@ def signed_with(token: str, secret: bytes, number: str = "256") -> bool:
 
 
 def claims_of(token: str) -> Any:
-    """Return the claims, whatever the signature is worth."""
-    return tokens()._claims.decode(part(token, 1))
+    """Return the claims, whatever the signature is worth.
+
+    Raises:
+        TokenError: they are no good by themselves.
+    """
+    module = tokens()
+    try:
+        return module._claims.decode(part(token, 1))
+    except (ValueError, msgspec.MsgspecError):
+        raise module.TokenError(module.TokenFault.CLAIMS) from None
 
 
 def grant_of(token: str) -> Any:
@@ -57,9 +66,9 @@ def grant_of(token: str) -> Any:
     """
     module = tokens()
     try:
-        claims, header = claims_of(token), json.loads(part(token, 0))
-        return module._grant(claims, str(header.get("kid")), __import__("time").time())
-    except (ValueError, IndexError, msgspec.MsgspecError):
+        header = json.loads(part(token, 0))
+        return module._grant(claims_of(token), str(header.get("kid")), time.time())
+    except (ValueError, IndexError):
         raise module.TokenError(module.TokenFault.MALFORMED) from None
 
 

@@ -4,7 +4,7 @@ from monitor.contract.profile import Method
 from monitor.contract.verdicts import Severity, Verdict
 from securitytests.bench import Bench
 from securitytests.check import Claim, check
-from securitytests.judging import Attempt, Judgement, closed, refused
+from securitytests.judging import Attempt, Judgement, closed, either, refused
 from securitytests.probe.client import publication
 from securitytests.probe.frames import Opcode, encode_frame
 from securitytests.probe.peer import Ending, Handshake, Peer
@@ -31,9 +31,9 @@ async def no_credentials(bench: Bench) -> None:
     Three peers leave out what their way would carry; the one of the `message` way sends a
     subscription or a publication instead. Then an event is published that the honest subscriber
     receives. No peer may see it or a sign of success; one that is not refused outright must be
-    waiting for its authentication.
+    waiting for its authentication, or have been for too long.
     """
-    pair = await bench.pair()
+    subscriber = await bench.client("subscribe")
     waiting = []
     for method in bench.methods:
         with bench.variant(method):
@@ -43,8 +43,9 @@ async def no_credentials(bench: Bench) -> None:
                 await peer.send_text(_presumptuous(bench))
             waiting.append((method, peer, handshake))
     identifier = bench.mark()
-    await pair.publisher.publish(bench.event(identifier), 5)
-    await pair.subscriber.expect(identifier, 5)
+    publisher = await bench.client("publish")
+    await publisher.publish(bench.event(identifier), 5)
+    await subscriber.expect(identifier, 5)
     for method, peer, handshake in waiting:
         with bench.variant(method):
             bench.judge(await _left_out(bench, method, peer, handshake, identifier))
@@ -58,7 +59,8 @@ def _presumptuous(bench: Bench) -> str:
 async def _left_out(
     bench: Bench, method: Method, peer: Peer, handshake: Handshake, identifier: str
 ) -> Judgement:
-    expected = bench.answer("unauthenticated")
+    late = bench.target.answers.get("authentication_deadline")
+    expected = either(bench.answer("unauthenticated"), *([late] if late else []))
     if not handshake.upgraded:
         return refused(Attempt(method, handshake, accepted=False), expected, [identifier])
     ending = await peer.until_end(_GRACE_S)

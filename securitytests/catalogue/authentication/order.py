@@ -35,8 +35,8 @@ async def before_authentication(bench: Bench) -> None:
     an honest subscriber prove that the service works; the subscriber may see none of the
     publications.
     """
-    pair = await bench.pair()
-    identifier = bench.mark()
+    subscriber = await bench.client("subscribe")
+    identifier, served, fence = bench.mark(), bench.mark(), bench.mark()
     asked = _asked(bench, publication(bench.target, bench.event(identifier)))
     bad = None
     if bench.target.authentication.message is not None:
@@ -47,13 +47,12 @@ async def before_authentication(bench: Bench) -> None:
         if bad is not None:
             orders[f"{name}, then bad authentication"] = (message, bad)
             orders[f"bad authentication, then {name}"] = (bad, message)
+    listening = asyncio.create_task(subscriber.peer.until_end(3 * PATIENCE_S, stop_at=fence))
     heard = asyncio.gather(*(_heard(bench, order) for order in orders.values()))
-    served = bench.mark()
-    await pair.publisher.publish(bench.event(served), PATIENCE_S)
+    await _publish(bench, served)
     answers = await heard
-    fence = bench.mark()
-    await pair.publisher.publish(bench.event(fence), PATIENCE_S)
-    stream = await pair.subscriber.peer.until_end(PATIENCE_S, stop_at=fence)
+    await _publish(bench, fence)
+    stream = await listening
     for name, texts in zip(orders, answers, strict=True):
         with bench.variant(name):
             bench.judge(_unanswered(bench, texts, (identifier, served)))
@@ -64,6 +63,12 @@ async def before_authentication(bench: Bench) -> None:
         bench.judge(
             verdict_of(not stored, "no publication of nobody's", "one" if stored else "none")
         )
+
+
+async def _publish(bench: Bench, identifier: str) -> None:
+    """Publish an event as an honest client that has just come: an idle one might be closed."""
+    publisher = await bench.client("publish")
+    await publisher.publish(bench.event(identifier), PATIENCE_S)
 
 
 def _asked(bench: Bench, publishing: str) -> dict[str, str]:

@@ -4,7 +4,9 @@ import json
 import re
 
 from monitor.contract.profile import Method
+from monitor.contract.promises import Answer
 from securitytests.bench import Bench
+from securitytests.judging import UNREADABLE, either
 
 #: How long a service is watched that neither refuses nor accepts: it may wait for a first message.
 WAITING_S = 0.5
@@ -16,6 +18,15 @@ async def good_token(bench: Bench) -> str:
     if token is None:
         bench.cannot_tell("the profile has no `authentication.methods`")
     return token
+
+
+def not_let_in(bench: Bench) -> Answer:
+    """Return what may be answered to credentials that a service may also not take for any.
+
+    Whoever is waited for meanwhile may be told that his time is over.
+    """
+    late = bench.target.answers.get("authentication_deadline")
+    return either(bench.answer("unauthenticated"), UNREADABLE, *([late] if late else []))
 
 
 def on_the_wire(token: str, method: Method) -> str:
