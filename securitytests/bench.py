@@ -318,6 +318,8 @@ class Bench:
 
     async def pair(self) -> "HonestPair":
         """Return an honest publisher and an honest subscriber."""
+        # Both tokens first: while a command prints one, nobody would answer the pings of the other.
+        await self.token("publish")
         subscriber = await self.client("subscribe")
         return HonestPair(self, await self.client("publish"), subscriber)
 
