@@ -44,6 +44,9 @@ def test_at_a_thousand_events_a_second_the_page_is_smooth_and_does_not_grow(
 ) -> None:
     at_a_rate(monitor, 2_000, seconds=3)  # fills all that is bounded: log and rows
     page.wait_text("counts", "6,000 events received")
+    page.evaluate(WATCH_FRAMES)
+    at_a_rate(monitor, 0, seconds=3)  # what this machine makes of a page with nothing to do
+    idle_frames, idle_slow = page.evaluate("window.stopFrames()")
     before = page.metrics()
     page.evaluate(WATCH_FRAMES)
     at_a_rate(monitor, 1_000, seconds=SECONDS)
@@ -53,8 +56,9 @@ def test_at_a_thousand_events_a_second_the_page_is_smooth_and_does_not_grow(
     after = page.metrics()
     assert " 0 missed" in page.text("counts")
     # Ten frames a second is where movement stops looking like movement.
-    assert slow < frames * 0.01, f"{slow} of {frames} frames took 100 ms or longer"
-    print(f"{SECONDS} s: {frames} frames, {slow} of 100 ms or longer")  # shown with -s
+    said = f"{slow} of {frames} frames took 100 ms or longer, idle {idle_slow} of {idle_frames}"
+    print(f"{SECONDS} s: {said}")  # shown with -s
+    assert slow / frames < 0.01 + idle_slow / idle_frames, said
     work = sum(after[name] - before[name] for name in WORK)
     assert work < SECONDS / 2, f"the page worked {work} s of {SECONDS} s"
     assert_not_grown(before, after)
@@ -71,10 +75,15 @@ def test_after_a_hundred_thousand_events_of_ever_new_runs_and_phases_it_has_not_
             page.wait_text("counts", f"{number * PART:,} events received")
             sizes.append(page.metrics())
     assert " 0 missed" in page.text("counts")
-    # The second part fills the last of what is bounded: runs, phases, their names.
-    assert_not_grown(sizes[1], sizes[-1])
+    # What is bounded (rows, runs, phases) is cut in steps, so its size swings: the first half has
+    # seen all of it, and the second must stay within that.
+    assert_not_grown(largest(sizes[: PARTS // 2]), largest(sizes[PARTS // 2 :]))
     kept = "['run', 'filter-phase'].map((id) => document.getElementById(id).options.length)"
     assert page.evaluate(kept) == [51, 201]  # 50 runs and the newest, 200 phases and all
+
+
+def largest(sizes: list[dict[str, float]]) -> dict[str, float]:
+    return {name: max(size[name] for size in sizes) for name in ("Nodes", "JSHeapUsedSize")}
 
 
 def assert_not_grown(before: dict[str, float], after: dict[str, float]) -> None:
@@ -126,4 +135,5 @@ def at_a_rate(monitor: RunningMonitor, per_second: int, *, seconds: int) -> None
         for number in range(seconds * 20):
             # The schedule itself is what is waited for: there is no event to await.
             time.sleep(max(0.0, began + number / 20 - time.monotonic()))
-            source.publish(*batch)
+            if batch:
+                source.publish(*batch)
