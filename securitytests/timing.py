@@ -1,6 +1,5 @@
 """Times requests against each other: in turn, so that what slows the machine slows them all."""
 
-import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,3 @@ async def time_to_answer(bench: "Bench", request: Request) -> float:
     taken = bench.now() - started
     peer.stream.close()
     return taken
-
-
-def median_ms(seconds: Sequence[float]) -> float:
-    """Return the median in milliseconds."""
-    return statistics.median(seconds) * 1000

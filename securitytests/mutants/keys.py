@@ -16,7 +16,7 @@ _FRESH = "monitor.keys:_fresh"
 _RANDOM = "secrets.token_bytes(SECRET_BYTES)"
 
 
-@mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK6",), may=("TK5",))
+@mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK6",))
 def brought_keys_are_used(patch: Patch) -> None:
     """A token is verified with the key its header brings along."""
 
