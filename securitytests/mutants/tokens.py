@@ -24,7 +24,7 @@ def _signature_of(patch: Patch, characters: str) -> None:
     patch.value(_COMPACT, re.compile(pattern, re.ASCII))
 
 
-@mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK1",))
+@mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK1",), may=("AU8",))
 def half_of_the_signature(patch: Patch) -> None:
     """Only the first half of the signature is compared."""
     patch.text(

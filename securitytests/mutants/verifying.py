@@ -134,7 +134,7 @@ def choose_key_so(patch: Patch, secret_of: Callable[[dict[str, Any]], bytes | No
         def chosen(keys: Any, segment: str, now: float) -> Any:
             try:
                 secret = secret_of(json.loads(part(segment, 0)))
-            except (ValueError, TypeError, AttributeError, OSError):
+            except (ValueError, TypeError, AttributeError, LookupError, OSError):
                 secret = None
             if secret is None:
                 return original(keys, segment, now)
