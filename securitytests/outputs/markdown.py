@@ -15,6 +15,9 @@ def render(report: AuditReport) -> bytes:
         f"## Security audit of {_text(report.target)}",
         f"{report.summary}. {conditions}.",
     ]
+    claims = ["| claim | its checks |", "|---|---|"]
+    claims += [f"| {_text(sentence)} | {words} |" for sentence, words in report.by_claim]
+    parts.append("\n".join(claims))
     for verdict in _FIRST:
         parts += [_detail(report, one) for one in report.findings if one.verdict is verdict]
     rows = ["| check | verdict | severity | title | seconds |", "|---|---|---|---|---:|"]

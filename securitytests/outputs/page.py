@@ -7,8 +7,9 @@ from securitytests.outputs.report import AuditReport
 from securitytests.probe.transcript import render as render_transcript
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8886; --muted: #767676; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --line: #8886; --muted: #666; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin-bottom: .25rem; }
 .lead { color: var(--muted); margin-top: 0; }
 details { border-top: 1px solid var(--line); padding: .5rem 0; }
@@ -19,22 +20,34 @@ summary span:last-child { text-align: right; color: var(--muted); }
 .PASS { color: #00785a; } .FAIL { color: #b3401f; } .INCONCLUSIVE, .NOT_RUN { color: #8a6100; }
 .WAIVED { color: #0063a0; } .NOT_APPLICABLE { color: var(--muted); }
 @media (prefers-color-scheme: dark) {
+  :root { --muted: #a0a0a0; }
   .PASS { color: #3fc79a; } .FAIL { color: #ff8a66; } .INCONCLUSIVE, .NOT_RUN { color: #e6b450; }
   .WAIVED { color: #6db7ea; }
 }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: .25rem 1rem; } dd { margin: 0; }
 pre { overflow-x: auto; font-size: .8rem; border-left: 3px solid var(--line); }
+.wide { overflow-x: auto; margin: .5rem 0 1rem; }
 table { border-collapse: collapse; font-size: .85rem; }
-td, th { padding: .2rem .6rem; text-align: left;
-  border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td, th { padding: .2rem .6rem; text-align: left; min-width: 5rem;
+  border-bottom: 1px solid var(--line); vertical-align: top; }
+td:first-child, th:first-child { padding-left: 0; }
+@media (max-width: 40rem) {
+  summary { grid-template-columns: 1fr auto; }
+  summary span:nth-child(3) { grid-row: 2; grid-column: 1 / -1; }
+  summary span:nth-child(4) { display: none; }
+  dl { grid-template-columns: 1fr; } dt { color: var(--muted); } dd { margin-bottom: .5rem; }
+}
 """
+
+#: What needs attention stands first.
+_ORDER = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "WAIVED", "PASS", "NOT_APPLICABLE")
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render(report: AuditReport) -> bytes:
     """Return the page: a summary, then each check with its observations and conversation."""
-    findings = sorted(report.findings, key=lambda one: one.verdict in {"PASS", "NOT_APPLICABLE"})
+    findings = sorted(report.findings, key=lambda one: _ORDER.index(one.verdict))
     body = "\n".join(_finding(report, one) for one in findings)
     page = f"""<!doctype html>
 <html lang="en">
@@ -46,10 +59,21 @@ def render(report: AuditReport) -> bytes:
 <h1>Security audit of {escape(report.target)}</h1>
 <p class="lead">{escape(report.summary)}. {escape(report.durations.capitalize())},
 {report.seconds:.0f} s, {escape(report.started_at)}, wsproof {escape(report.version)}.</p>
+{_claims(report)}
 {body}
 </html>
 """
     return page.encode()
+
+
+def _claims(report: AuditReport) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(sentence)}</td><td>{escape(words)}</td></tr>"
+        for sentence, words in report.by_claim
+    )
+    return (
+        f'<div class="wide"><table><tr><th>claim</th><th>its checks</th></tr>{rows}</table></div>'
+    )
 
 
 def _finding(report: AuditReport, one: Finding) -> str:
@@ -57,13 +81,10 @@ def _finding(report: AuditReport, one: Finding) -> str:
     rows = "".join(
         f'<tr><td>{escape(seen.variant)}</td><td class="v {seen.verdict}">{seen.verdict}</td>'
         f"<td>{escape(seen.expected)}</td><td>{escape(seen.actual)}</td></tr>"
-        for seen in one.observations
+        for seen in sorted(one.observations, key=lambda seen: _ORDER.index(seen.verdict))
     )
-    table = (
-        f"<table><tr><th>variant</th><th>verdict</th><th>expected</th><th>actual</th></tr>{rows}</table>"
-        if rows
-        else ""
-    )
+    heads = "".join(f"<th>{name}</th>" for name in ("variant", "verdict", "expected", "actual"))
+    table = f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div>' if rows else ""
     facts = {
         "reason": one.reason,
         "claim": one.claim or "baseline",

@@ -1,11 +1,13 @@
 """What every output is made from, and the counts they share. Pure."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
 from monitor.contract.findings import Finding, TranscriptLine
 from monitor.contract.verdicts import Verdict
+from securitytests.check import Claim
 
 
 class AuditReport(msgspec.Struct, frozen=True):
@@ -29,8 +31,7 @@ class AuditReport(msgspec.Struct, frozen=True):
     @property
     def counts(self) -> dict[Verdict, int]:
         """How many findings have each verdict; verdicts that none has are left out."""
-        counted = Counter(finding.verdict for finding in self.findings)
-        return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
+        return _counted(self.findings)
 
     @property
     def applicable(self) -> int:
@@ -40,10 +41,30 @@ class AuditReport(msgspec.Struct, frozen=True):
     @property
     def summary(self) -> str:
         """One line: `12 of 12 applicable: 11 PASS, 1 FAIL`."""
-        words = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+        words = _words(self.counts)
         return f"{self.applicable} of {len(self.findings)} checks applicable: {words or 'none'}"
+
+    @property
+    def by_claim(self) -> tuple[tuple[str, str], ...]:
+        """Each claim's sentence with the count of its checks' verdicts; baselines last."""
+        told = []
+        for claim in (*Claim, None):
+            carrying = [one for one in self.findings if one.claim == (claim and claim.value)]
+            if carrying:
+                sentence = claim.sentence if claim else "Baseline: part of no claim"
+                told.append((sentence, _words(_counted(carrying))))
+        return tuple(told)
 
     @property
     def durations(self) -> str:
         """Whether the promised durations were tried, or shortened ones."""
         return "promised durations" if self.real_time else "shortened durations"
+
+
+def _counted(findings: Iterable[Finding]) -> dict[Verdict, int]:
+    counted = Counter(finding.verdict for finding in findings)
+    return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
+
+
+def _words(counts: dict[Verdict, int]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

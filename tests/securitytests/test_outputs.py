@@ -72,6 +72,21 @@ def test_the_summary_counts_what_was_applicable():
     )
 
 
+def test_each_claim_is_told_with_its_checks():
+    counted = "1 PASS, 1 FAIL, 1 INCONCLUSIVE, 1 NOT_APPLICABLE, 1 WAIVED, 1 NOT_RUN"
+    assert REPORT.by_claim == (("Unauthorized connections are rejected.", counted),)
+    assert (
+        f"| Unauthorized connections are rejected. | {counted} |"
+        in markdown.render(REPORT).decode()
+    )
+
+
+def test_the_page_begins_with_what_needs_attention():
+    written = page.render(REPORT).decode()
+    shown = [written.index(f"<span>{name}</span>") for name in ("HS1", "AU5", "SE2", "RL1", "AU1")]
+    assert shown == sorted(shown)
+
+
 def test_json_holds_everything():
     document = json.loads(as_json.render(REPORT))
     assert document["counts"]["FAIL"] == 1
