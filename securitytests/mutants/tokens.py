@@ -76,9 +76,9 @@ def urls_are_believed(patch: Patch) -> None:
 
 
 @mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK1",))
-def last_byte_of_the_key(patch: Patch) -> None:
-    """The key is cut by its last byte somewhere, and both are good."""
-    verifying.accept_also(patch, lambda token, secret: verifying.signed_with(token, secret[:-1]))
+def first_byte_of_the_key(patch: Patch) -> None:
+    """The key lost its first byte somewhere, and both are good."""
+    verifying.accept_also(patch, lambda token, secret: verifying.signed_with(token, secret[1:]))
 
 
 @mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK2",), may=("TK*",))

@@ -42,7 +42,7 @@ def spoilt(good: str) -> dict[str, str]:
     """Return tokens that are not `good` but were made of it, or of nothing."""
     first = next(at for at, char in enumerate(good) if char.isascii() and char.isalnum())
     full_width = good[:first] + chr(ord(good[first]) + 0xFEE0) + good[first + 1 :]
-    return {
+    made = {
         "random": secrets.token_urlsafe(len(good) * 3 // 4),
         "cut by one": good[:-1],
         "first character missing": good[1:],
@@ -60,6 +60,7 @@ def spoilt(good: str) -> dict[str, str]:
         "oversized": "A" * _OVERSIZED_CHARS,
         "oversized behind": good + "A" * _OVERSIZED_CHARS,
     }
+    return {name: token for name, token in made.items() if token != good}
 
 
 @check(
