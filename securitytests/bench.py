@@ -21,7 +21,7 @@ from monitor.contract.verdicts import Verdict
 from securitytests.judging import Attempt, CannotTellError, Judgement, NotApplicableError
 from securitytests.probe import http
 from securitytests.probe.client import Client, NotServedError, event_of
-from securitytests.probe.peer import Handshake, Peer
+from securitytests.probe.peer import Ending, Handshake, Peer
 from securitytests.probe.stream import PATIENCE_S, Stream, StreamEndedError, UnreachableError
 from securitytests.probe.transcript import Transcript, trying
 from securitytests.server import Server
@@ -30,6 +30,9 @@ from securitytests.watch import Watched, watching
 
 #: How long a service that shows no mark of success is watched before it counts as accepting.
 UNMARKED_S = 0.5
+
+#: How long a client listens beside a check at most.
+_LISTENED_S = 120.0
 
 #: What hinders the trying of a variant, and says nothing of the service.
 _ENDS_A_VARIANT = (CannotTellError, UnreachableError, StreamEndedError, NotServedError)
@@ -49,6 +52,7 @@ class Bench:
         self._numbers = itertools.count(1)
         self._connections = itertools.count(1)
         self._streams: list[Stream] = []
+        self._listening: list[asyncio.Task[Ending]] = []
 
     # What the profile says
 
@@ -323,6 +327,20 @@ class Bench:
         subscriber = await self.client("subscribe")
         return HonestPair(self, await self.client("publish"), subscriber)
 
+    def listen(self, client: Client, stop_at: str) -> "asyncio.Task[Ending]":
+        """Have a client listen beside the check, answering pings, until it hears `stop_at`.
+
+        `heard` tells what it heard.
+        """
+        listening = asyncio.create_task(client.peer.until_end(_LISTENED_S, stop_at=stop_at))
+        self._listening.append(listening)
+        return listening
+
+    async def heard(self, listening: "asyncio.Task[Ending]", within: float = PATIENCE_S) -> Ending:
+        """Return what was heard; silence if the listening is not over within the time."""
+        done, _ = await asyncio.wait({listening}, timeout=within)
+        return listening.result() if done else Ending("silence", within)
+
     # Observing and judging
 
     def now(self) -> float:
@@ -375,7 +393,11 @@ class Bench:
         raise NotApplicableError(reason)
 
     async def close(self) -> None:
-        """Drop every connection that is still open."""
+        """Drop every connection that is still open, and listen no more."""
+        for task in self._listening:
+            task.cancel()
+        await asyncio.gather(*self._listening, return_exceptions=True)
+        self._listening.clear()
         await asyncio.gather(*(stream.closed() for stream in self._streams))
         self._streams.clear()
 

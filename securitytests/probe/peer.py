@@ -256,7 +256,7 @@ class Peer:
                 if self.answers_pings:
                     pong = encode_frame(frame.payload, Opcode.PONG)
                     await self.send(pong, "pong", max(deadline - _now(), _WRITE_S))
-                return self._heard("ping", "")
+                return self._heard("ping", frame.payload.decode("latin-1"))
             case Opcode.PONG:
                 return self._heard("pong", frame.payload.decode("latin-1"))
             case Opcode.CLOSE:

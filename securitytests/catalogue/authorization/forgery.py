@@ -38,7 +38,8 @@ async def no_forged_messages(bench: Bench) -> None:
     events = bench.target.events
     if events is None or not events.server_types:
         bench.cannot_tell("the profile has no `events.server_types`; name the service's own types")
-    listener, publisher = await bench.client(), await bench.client("publish")
+    publisher, last = await bench.client("publish"), bench.mark()
+    listening = bench.listen(await bench.client(), f'"{last}"')
     forged: dict[str, str] = {}
     for kind in events.server_types:
         mark = bench.mark()
@@ -50,9 +51,9 @@ async def no_forged_messages(bench: Bench) -> None:
         value = _FORGED_NUMBER if events.fields.get(field) in {"integer", "number"} else True
         await publisher.send_event(bench.event(mark, **{field: value}))
     forged |= await _by_subscribers(bench, events.type_field, events.server_types)
-    honest, last = await bench.client("publish"), bench.mark()
+    honest = await bench.client("publish")
     await honest.publish(bench.event(last), _PROMPTLY_S)
-    heard = await listener.peer.until_end(5, stop_at=f'"{last}"')
+    heard = await bench.heard(listening)
     with bench.variant("honest"):
         bench.judge(verdict_of(_texts(last, heard) != [], "the event arrives", str(heard)))
     for name, mark in forged.items():
@@ -117,7 +118,8 @@ async def no_other_subject(bench: Bench) -> None:
     one subject has published is published again by another: that event must arrive, too, for else
     one could silence the other by being first.
     """
-    listener = await bench.client()
+    last = bench.mark()
+    listening = bench.listen(await bench.client(), f'"{last}"')
     template = bench.target.publish.with_token
     marks = {}
     for method in bench.methods:
@@ -134,9 +136,8 @@ async def no_other_subject(bench: Bench) -> None:
     await first.send_event(bench.event(contested))
     await first.peer.until_text(bench.target.publish.acknowledged or "", _PROMPTLY_S)
     await second.publish(bench.event(contested), _PROMPTLY_S)
-    last = bench.mark()
     await second.publish(bench.event(last), _PROMPTLY_S)
-    heard = await listener.peer.until_end(5, stop_at=f'"{last}"')
+    heard = await bench.heard(listening)
     with bench.variant("deliveries"):
         stray = [method for method, mark in marks.items() if _texts(mark, heard)]
         named = [text for text in heard.texts if subject in text]

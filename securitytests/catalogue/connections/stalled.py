@@ -5,18 +5,13 @@ import asyncio
 from monitor.contract.profile import Method, TokenKind
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
+from securitytests.catalogue.connections.returning import served_again
 from securitytests.check import Claim, check
-from securitytests.judging import Judgement, answered, verdict_of
-from securitytests.probe.client import Client, NotServedError
+from securitytests.judging import answered, verdict_of
+from securitytests.probe.client import Client
 from securitytests.probe.frames import Opcode, encode_frame
 from securitytests.probe.peer import Peer
 from securitytests.probe.stream import StreamEndedError
-
-#: A slot may take this long to come back once its connection is over.
-_RETURN_S = 2.0
-
-#: Between two tries whether it has: each is a request the service counts.
-_TRY_EVERY_S = 0.2
 
 #: Between two bytes of a handshake that dribbles.
 _DRIBBLE_EVERY_S = 0.15
@@ -75,7 +70,7 @@ async def stalled_handshakes(bench: Bench) -> None:
             wanted = f"over within {deadline:g} s"
             bench.judge(verdict_of(all(cut), wanted, f"{sum(cut)} of {len(cut)} were"))
     with bench.variant("afterwards"):
-        bench.judge(await _served_again(bench, address, 1))
+        bench.judge(await served_again(bench, address, 1))
 
 
 async def _dribble(peer: Peer, rest: bytes) -> None:
@@ -116,23 +111,7 @@ async def vanished_peers(bench: Bench) -> None:
             await bench.client(kind, source=address)
     closing = bench.promised("close_deadline_s") + bench.promises.tolerance_s
     await asyncio.sleep(deadline + closing)  # no one listens: there is nothing to wait for
-    bench.judge(await _served_again(bench, address, limit))
-
-
-async def _served_again(bench: Bench, address: str, count: int) -> Judgement:
-    """Judge whether so many clients can connect from the address, in time; they are held."""
-    deadline, held = bench.now() + _RETURN_S, 0
-    why = ""
-    while held < count:
-        try:
-            await bench.client("publish", source=address)
-            held += 1
-        except NotServedError as error:
-            why = f": {error}"
-            if bench.now() > deadline:
-                break
-            await asyncio.sleep(_TRY_EVERY_S)
-    return verdict_of(held == count, f"{count} served again", f"{held} served{why}")
+    bench.judge(await served_again(bench, address, limit))
 
 
 @check(
@@ -157,7 +136,7 @@ async def failures_keep_no_slot(bench: Bench) -> None:
         attempt = await bench.attempt(bench.mark(), method, source=address)
         if attempt.accepted:
             bench.cannot_tell("a bad token was accepted")
-    bench.judge(await _served_again(bench, address, limit))
+    bench.judge(await served_again(bench, address, limit))
 
 
 @check(

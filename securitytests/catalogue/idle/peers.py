@@ -10,13 +10,20 @@ from securitytests.check import Claim, check
 from securitytests.judging import Judgement, closed, either, verdict_of
 from securitytests.probe.client import Client
 from securitytests.probe.frames import Opcode, encode_frame
-from securitytests.probe.peer import Ending
+from securitytests.probe.peer import ENDS, Ending, Received
 
 #: What a client does now and then while it is watched.
 Doing = Callable[[Client, int], Awaitable[object]]
 
-#: How often an idle client does what does not count, and an active one what does.
-_OFTEN_S = 0.3
+#: How often an idle client does what does not count, and an active one what does: so often in
+#: one idle timeout. With real durations it stays far below any limit of requests and fragments.
+_TIMES = 10
+
+#: Between two publications to a subscriber that answers no pings.
+_EVENT_EVERY_S = 0.3
+
+#: Bytes of one fragment of a single character: what is sent one by one.
+_FRAGMENT_BYTES = 7
 
 #: How long after its deadline a connection is watched, so that lateness can be told.
 _WATCHED_S = 0.5
@@ -71,7 +78,7 @@ async def unanswered_pings(bench: Bench) -> None:
 async def _publish_until(bench: Bench, publisher: Client, stop: asyncio.Event) -> None:
     while not stop.is_set():
         await publisher.publish(bench.event(), 5)
-        ended = await publisher.peer.until_end(_OFTEN_S)  # answers pings meanwhile
+        ended = await publisher.peer.until_end(_EVENT_EVERY_S)  # answers pings meanwhile
         if ended.ended:
             return
 
@@ -88,9 +95,9 @@ async def _publish_until(bench: Bench, publisher: Client, stop: asyncio.Event) -
 async def pings_only(bench: Bench) -> None:
     """Libraries ping by themselves: if that is activity, a forgotten page is never idle.
 
-    One client for each way of authenticating sends a protocol ping every 0.3 s, another an unasked
-    pong. Where `promises.activity` does not name it, each must be closed at the idle timeout as
-    `answers.idle` says; where it does, neither may be.
+    One client for each way of authenticating sends a protocol ping every tenth of the idle
+    timeout, another an unasked pong. Where `promises.activity` does not name it, each must be
+    closed at the idle timeout as `answers.idle` says; where it does, neither may be.
     """
 
     async def ping(client: Client, _: int) -> None:
@@ -119,52 +126,87 @@ async def pings_only(bench: Bench) -> None:
 async def bytes_only(bench: Bench) -> None:
     """Who keeps a connection by one byte in ten seconds holds thousands of them for nothing.
 
-    One client for each way of authenticating sends a message byte by byte, one every 0.3 s,
-    another a message in fragments that never ends. Unless `promises.activity` names bytes, each
+    One client for each way of authenticating sends a message that never ends, byte by byte,
+    another in whole fragments; both answer pings. Unless `promises.activity` names bytes, each
     must be closed at the idle timeout as `answers.idle` says.
     """
-    frame = encode_frame(b"x" * 120)
     active = "byte" in bench.promises.activity
 
-    async def dribble(client: Client, number: int) -> None:
-        await client.peer.send(frame[number : number + 1], "one byte of a frame")
-
     async def fragment(client: Client, number: int) -> None:
-        opcode = Opcode.CONTINUATION if number else Opcode.TEXT
-        await client.peer.send(encode_frame(b"x", opcode, fin=False), "a fragment")
+        await client.peer.send(_fragment(number), "a fragment")
 
     async with asyncio.TaskGroup() as group:
         for method in bench.methods:
-            group.create_task(_watch(bench, f"{method}, bytes", method, dribble, active=active))
+            group.create_task(_dribble(bench, f"{method}, bytes", method, active=active))
         group.create_task(_watch(bench, "fragments", bench.methods[0], fragment, active=active))
+
+
+def _fragment(number: int) -> bytes:
+    """Return a fragment of one character that is not the last; the first begins a message."""
+    return encode_frame(b"x", Opcode.CONTINUATION if number else Opcode.TEXT, fin=False)
+
+
+async def _dribble(bench: Bench, name: str, method: Method, *, active: bool) -> None:
+    """Send single bytes until the end, and pongs where one fragment is over and none begun."""
+    with bench.variant(name):
+        timeout, tolerance = bench.promised("idle_timeout_s"), bench.promises.tolerance_s
+        answer = bench.promises.ping_answer_deadline_s or timeout
+        pause = min(timeout, answer) / 2 / _FRAGMENT_BYTES
+        client = await bench.client("publish", method=method)
+        client.peer.answers_pings = False
+        started, sent, owed = bench.now(), 0, list[bytes]()
+        heard = Received("silence", started)
+        while bench.now() < started + timeout + tolerance + _WATCHED_S:
+            heard = await client.peer.receive(started + sent * pause - bench.now())
+            if heard.kind in ENDS:
+                break
+            if heard.kind == "ping":
+                owed.append(encode_frame(heard.text.encode("latin-1"), Opcode.PONG))
+            if heard.kind == "silence":
+                number, at = divmod(sent, _FRAGMENT_BYTES)
+                if at == 0:
+                    await client.peer.send(b"".join(owed), f"{len(owed)} pongs")
+                    owed.clear()
+                await client.peer.send(_fragment(number)[at : at + 1], "one byte of a fragment")
+                sent += 1
+        ending = Ending(heard.kind, bench.now() - started, heard.code, heard.text)
+        if not ending.ended:
+            ending = Ending("silence", bench.now() - started)
+        bench.judge(_as_idle(bench, ending, active=active))
 
 
 async def _watch(bench: Bench, name: str, method: Method, doing: Doing, *, active: bool) -> None:
     """Have a client do something now and then; judge when it is closed, or that it is not."""
     with bench.variant(name):
-        timeout, tolerance = bench.promised("idle_timeout_s"), bench.promises.tolerance_s
         client = await bench.client("publish", method=method)
         started = bench.now()
-        ending = await _do_until_end(bench, client, doing, timeout + tolerance + _WATCHED_S)
+        ending = await _do_until_end(bench, client, doing)
         since = Ending(ending.kind, bench.now() - started, ending.code, ending.reason)
-        bench.judge(
-            _kept(since)
-            if active
-            else closed(
-                since,
-                bench.answer("idle"),
-                within_s=timeout + tolerance,
-                not_before_s=timeout - tolerance,
-            )
-        )
+        bench.judge(_as_idle(bench, since, active=active))
 
 
-async def _do_until_end(bench: Bench, client: Client, doing: Doing, within: float) -> Ending:
+def _as_idle(bench: Bench, ending: Ending, *, active: bool) -> Judgement:
+    """Judge that a client was closed at the idle timeout, or, if `active`, not at all."""
+    if active:
+        return _kept(ending)
+    timeout, tolerance = bench.promised("idle_timeout_s"), bench.promises.tolerance_s
+    return closed(
+        ending,
+        bench.answer("idle"),
+        within_s=timeout + tolerance,
+        not_before_s=timeout - tolerance,
+    )
+
+
+async def _do_until_end(bench: Bench, client: Client, doing: Doing) -> Ending:
+    """Do something ten times in each idle timeout, until its tolerance is over as well."""
+    timeout, tolerance = bench.promised("idle_timeout_s"), bench.promises.tolerance_s
+    within, pause = timeout + tolerance + _WATCHED_S, timeout / _TIMES
     started, number = bench.now(), 0
     while True:
         left = started + within - bench.now()
-        ending = await client.peer.until_end(min(_OFTEN_S, left))
-        if ending.ended or left <= _OFTEN_S:
+        ending = await client.peer.until_end(min(pause, left))
+        if ending.ended or left <= pause:
             return ending
         await doing(client, number)
         number += 1
@@ -213,9 +255,8 @@ async def active_clients(bench: Bench) -> None:
 
 async def _active(bench: Bench, name: str, method: Method, doing: Doing) -> None:
     with bench.variant(name):
-        timeout, tolerance = bench.promised("idle_timeout_s"), bench.promises.tolerance_s
         client = await bench.client("publish", method=method)
-        ending = await _do_until_end(bench, client, doing, timeout + tolerance + _WATCHED_S)
+        ending = await _do_until_end(bench, client, doing)
         bench.judge(_kept(ending))
 
 

@@ -9,10 +9,12 @@ import msgspec
 from monitor.contract.target import fill
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
+from securitytests.catalogue.rates.calm import require_calm
 from securitytests.catalogue.rates.floods import apart
 from securitytests.check import Claim, check
 from securitytests.judging import CannotTellError, Judgement, verdict_of, withstood
 from securitytests.probe.client import Client, NotServedError
+from securitytests.probe.frames import encode_frame
 from securitytests.probe.peer import Ending
 
 #: Readers that take nothing at all, and readers that take less than comes.
@@ -28,6 +30,9 @@ _EVENTS = 1_800
 
 #: How long publishing them takes, so that an honest client is measured meanwhile.
 _PUBLISHING_S = 1.2
+
+#: Writes they are published in.
+_WRITES = 24
 
 #: Between two events that follow.
 _EVERY_S = 0.1
@@ -61,6 +66,7 @@ async def slow_readers(bench: Bench) -> None:
     `attacked_p99_ms`. Then the slow ones read on as fast as they can: each must get every event,
     or a notice with `publish.thinned` that accounts for those it did not get, or have been closed.
     """
+    await require_calm(bench)
     publisher = await bench.client("publish", token=await apart(bench))
     size = await _largest_text(bench, publisher)
     quota = bench.promises.publish_events_per_s or _EVENTS
@@ -133,17 +139,28 @@ async def _publish(bench: Bench, publisher: Client, count: int, size: int) -> li
     events = [json.dumps(bench.event(mark, **_text(bench, size))) for mark in marks]
     room = int((bench.promises.max_message_bytes or 65_536) * 0.9) // (len(events[0]) + 8)
     batch = max(1, min(bench.target.publish.batch_events, room))
-    acknowledged = bench.target.publish.acknowledged
-    pause = _PUBLISHING_S / (count / batch)
-    for at in range(0, count, batch):
-        await asyncio.sleep(pause)
-        text = fill(bench.target.publish.message, {"event": ",".join(events[at : at + batch])})
-        await publisher.peer.send_text(text)
-        if acknowledged is not None:
-            heard = await publisher.peer.until_text(acknowledged, 5)
-            if heard.kind != "text":
-                bench.cannot_tell(f"a publication was not acknowledged: {heard.kind}")
+    messages = [
+        fill(bench.target.publish.message, {"event": ",".join(events[at : at + batch])})
+        for at in range(0, count, batch)
+    ]
+    frames = [encode_frame(message.encode()) for message in messages]
+    at_once = max(1, len(frames) // _WRITES)
+    for at in range(0, len(frames), at_once):
+        await asyncio.sleep(_PUBLISHING_S / _WRITES)
+        written = frames[at : at + at_once]
+        await publisher.peer.send(b"".join(written), f"{len(written)} publications")
+        await _acknowledged(bench, publisher, len(written))
     return marks
+
+
+async def _acknowledged(bench: Bench, publisher: Client, count: int) -> None:
+    acknowledged = bench.target.publish.acknowledged
+    if acknowledged is None:
+        return
+    for _ in range(count):
+        heard = await publisher.peer.until_text(acknowledged, 5)
+        if heard.kind != "text":
+            raise CannotTellError(f"a publication was not acknowledged: {heard.kind}")
 
 
 def _told(bench: Bench, ending: Ending, marks: list[str]) -> Judgement:

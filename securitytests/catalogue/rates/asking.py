@@ -7,8 +7,9 @@ from monitor.contract.profile import Method
 from securitytests.bench import Bench
 from securitytests.judging import CannotTellError, Judgement, verdict_of
 from securitytests.probe.client import Client
+from securitytests.probe.frames import encode_frame
 from securitytests.probe.http import Request
-from securitytests.probe.peer import Handshake
+from securitytests.probe.peer import ENDS, Handshake
 
 #: Requests under way at a time, below any sensible limit of connections.
 _AT_A_TIME = 4
@@ -53,9 +54,15 @@ def served(bench: Bench, answers: Iterable[Handshake]) -> int:
     return sum(answer.status is not None and answer.status not in refusal for answer in answers)
 
 
-def beyond(bench: Bench, answer: Handshake) -> Judgement:
-    """Judge that an HTTP request was refused for being one too many."""
+def beyond(bench: Bench, answer: Handshake, started: float) -> Judgement:
+    """Judge that an HTTP request was refused for being one too many since `started` (loop time).
+
+    Raises:
+        CannotTellError: it was not, and came so late that earlier ones may have left the window.
+    """
     statuses = bench.answer("over_limit").status
+    if answer.status not in statuses:
+        in_time(bench, started)
     wanted = f"HTTP {' or '.join(map(str, statuses))}"
     return verdict_of(answer.status in statuses, wanted, str(answer))
 
@@ -68,6 +75,24 @@ async def say(bench: Bench, client: Client) -> str:
     while heard.kind in {"ping", "pong"}:
         heard = await client.peer.receive(5)
     return heard.text if heard.kind == "text" else ""
+
+
+async def say_all(bench: Bench, client: Client, count: int) -> list[str]:
+    """Send the keep-alive message so many times in one write; return what was answered, in order.
+
+    Fewer where the connection ends.
+    """
+    assert bench.target.keepalive is not None  # noqa: S101 - callers looked
+    frame = encode_frame(bench.target.keepalive.message.encode())
+    await client.peer.send(frame * count, f"{count} keep-alive messages")
+    answers: list[str] = []
+    while len(answers) < count:
+        heard = await client.peer.receive(5)
+        if heard.kind == "text":
+            answers.append(heard.text)
+        elif heard.kind in ENDS or heard.kind == "silence":
+            break
+    return answers
 
 
 def speaks(bench: Bench) -> bool:

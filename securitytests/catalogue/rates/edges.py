@@ -7,7 +7,14 @@ import msgspec
 
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
-from securitytests.catalogue.rates.asking import counted_page, say, speaks, without_message
+from securitytests.catalogue.rates.asking import (
+    ask_all,
+    counted_page,
+    say_all,
+    served,
+    speaks,
+    without_message,
+)
 from securitytests.check import Claim, check
 from securitytests.judging import CannotTellError, Judgement, verdict_of
 
@@ -17,7 +24,8 @@ _TRIES = 40
 #: Refused messages tried, where the profile does not say how many close a connection.
 _REFUSED_MESSAGES = 10
 
-Ask = Callable[[], Awaitable[bool]]
+#: Makes so many requests at once; returns how many of them were served.
+Ask = Callable[[int], Awaitable[int]]
 
 
 class _Hit(msgspec.Struct, frozen=True):
@@ -55,15 +63,13 @@ async def _pages(bench: Bench) -> None:
         if "http" not in bench.promises.counted:
             return
         request, address = counted_page(bench), bench.own_address()
-        refusal = bench.answer("over_limit").status
 
-        async def ask() -> bool:
-            answer = await bench.ask(request, address)
-            return answer.status is not None and answer.status not in refusal
+        async def ask(count: int) -> int:
+            return served(bench, await ask_all(bench, [request] * count, address))
 
         hits: list[_Hit] = []
         started = bench.now()
-        await _noted(bench, hits, ask)
+        await _noted(bench, hits, ask, 1)
         await _press(bench, hits, ask, started, _TRIES, None)
 
 
@@ -78,9 +84,9 @@ async def _messages(bench: Bench) -> None:
         client = await bench.client("publish", method=without_message(bench))
         hits = [_Hit(started, bench.now())] if "handshake" in bench.promises.counted else []
 
-        async def ask() -> bool:
-            answer = await say(bench, client)
-            return bool(answer) and refusal not in answer
+        async def ask(count: int) -> int:
+            answers = await say_all(bench, client, count)
+            return sum(refusal not in answer for answer in answers)
 
         patience = bench.promises.refused_messages_until_close or _REFUSED_MESSAGES
         most = max(1, min(_REFUSED_MESSAGES, patience - 1))
@@ -93,25 +99,24 @@ async def _press(
     """Use up the allowance half a window after `started`, then try on; judge what was served."""
     limit, window = int(bench.promised("requests_per_window")), bench.promises.window_s
     await asyncio.sleep(max(0.0, started + window / 2 - bench.now()))
-    for _ in range(limit - len(hits)):
-        await _noted(bench, hits, ask)
+    await _noted(bench, hits, ask, limit - len(hits))
     full = len(hits)
     if bench.now() > started + window:
         raise CannotTellError(f"{limit} requests took more than half of {window:g} s")
     while bench.now() < started + 1.5 * window and refusals != 0:
         await asyncio.sleep(window / tries)
-        if not await _noted(bench, hits, ask) and refusals is not None:
+        if not await _noted(bench, hits, ask, 1) and refusals is not None:
             refusals -= 1
     bench.judge(verdict_of(full == limit, f"{limit} served", f"{full} served"))
     bench.judge(_never_more(hits, limit, window))
 
 
-async def _noted(bench: Bench, hits: list[_Hit], ask: Ask) -> bool:
+async def _noted(bench: Bench, hits: list[_Hit], ask: Ask, count: int) -> int:
+    """Ask so many times at once and note what was served; return how many were."""
     sent = bench.now()
-    if not await ask():
-        return False
-    hits.append(_Hit(sent, bench.now()))
-    return True
+    good = await ask(count)
+    hits += [_Hit(sent, bench.now())] * good
+    return good
 
 
 def _never_more(hits: list[_Hit], limit: int, window_s: float) -> Judgement:

@@ -45,7 +45,7 @@ async def failures_count(bench: Bench) -> None:
     count = served(bench, answers)
     left = limit - used
     bench.judge(verdict_of(count == left, f"{left} pages served", f"{count} served"))
-    bench.judge(beyond(bench, refusal))
+    bench.judge(beyond(bench, refusal, started))
 
 
 async def _bad_handshakes(bench: Bench, address: str) -> int:

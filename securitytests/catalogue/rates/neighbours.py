@@ -6,7 +6,6 @@ from securitytests.catalogue.rates.asking import (
     ask_all,
     beyond,
     counted_page,
-    in_time,
     say,
     served,
     speaks,
@@ -38,12 +37,11 @@ async def neighbours_are_spared(bench: Bench) -> None:
     count = served(bench, await ask_all(bench, [page] * limit, greedy))
     with bench.variant("the greedy one"):
         bench.judge(verdict_of(count == limit, f"{limit} served", f"{count} served"))
-        bench.judge(beyond(bench, await bench.ask(page, greedy)))
+        bench.judge(beyond(bench, await bench.ask(page, greedy), started))
     with bench.variant("the one who guesses"):
         await _guess(bench, guesser)
     for name, address in (("one before", left), ("one after", right)):
         await _served(bench, name, address)
-    in_time(bench, started)
 
 
 async def _guess(bench: Bench, address: str) -> None:

@@ -42,7 +42,7 @@ async def revocation_closes_connections(bench: Bench) -> None:
         for method in bench.methods
         for number in (1, 2)
     ]
-    watched = await _watch_while(bench, subscribers, bench.revoke(token))
+    watched = await _watch_while(bench, subscribers, spared, bench.revoke(token))
     for name, ending in watched.items():
         with bench.variant(name):
             bench.judge(closed(ending, bench.answer("revoked"), within_s=_allowed_s(bench)))
@@ -77,7 +77,7 @@ async def disabling_closes_connections(bench: Bench) -> None:
     clients.append(("publisher", await bench.client("publish", token=token)))
     similar = (await bench.signed("subscribe", subject=f"{subject}0")).token
     spared = await bench.client(token=similar)
-    watched = await _watch_while(bench, clients, bench.disable(subject))
+    watched = await _watch_while(bench, clients, spared, bench.disable(subject))
     for name, ending in watched.items():
         with bench.variant(name):
             bench.judge(closed(ending, bench.answer("revoked"), within_s=_allowed_s(bench)))
@@ -168,18 +168,28 @@ def _allowed_s(bench: Bench) -> float:
 
 
 async def _watch_while(
-    bench: Bench, clients: Iterable[tuple[str, Client]], command: Awaitable[None]
+    bench: Bench,
+    clients: Iterable[tuple[str, Client]],
+    spared: Client,
+    command: Awaitable[None],
 ) -> dict[str, Ending]:
-    """Watch clients while rights are taken away; the endings count from the command's end."""
+    """Watch clients while rights are taken away; the endings count from the command's end.
+
+    The one that is to be spared answers pings meanwhile.
+    """
     named = dict(clients)
     patience = 20.0 + _allowed_s(bench) + _WATCHED_S
     started = bench.now()
     watching = {
         name: asyncio.create_task(client.peer.until_end(patience)) for name, client in named.items()
     }
+    listening = asyncio.create_task(spared.peer.until_end(patience))
     try:
         await command
         ended_at = bench.now()
+        idle = bench.promises.idle_timeout_s
+        if idle is not None and ended_at - started > idle - bench.promises.tolerance_s:
+            bench.cannot_tell("the command took so long that the clients may have been idle")
         await asyncio.wait(watching.values(), timeout=_allowed_s(bench) + _WATCHED_S)
         endings = {}
         for name, task in watching.items():
@@ -188,9 +198,9 @@ async def _watch_while(
             endings[name] = Ending(ending.kind, after, ending.code, ending.reason)
         return endings
     finally:
-        for task in watching.values():
+        for task in (listening, *watching.values()):
             task.cancel()
-        await asyncio.gather(*watching.values(), return_exceptions=True)
+        await asyncio.gather(listening, *watching.values(), return_exceptions=True)
 
 
 async def _refused_again(bench: Bench, token: str) -> None:
