@@ -143,7 +143,7 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     from monitor.contract.provenance import utc_now
     from scripts.audit_display import display
     from securitytests.gate.conclude import exit_code
-    from securitytests.gate.record import AuditRecorder
+    from securitytests.gate.record import AuditRecorder, stall_of
     from securitytests.gate.run import Gate
     from securitytests.outputs.report import AuditReport
 
@@ -155,6 +155,9 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
         outcome = asyncio.run(gate.run())
     folder = recorder.findings(plan, outcome)
     print(f"Evidence: {load_run(folder).path}", file=sys.stderr)
+    stall = stall_of(plan, outcome)
+    if stall:
+        print(f"audit: doubt what it timed: {stall}; run it again alone", file=sys.stderr)
     return AuditReport(
         findings=outcome.findings,
         transcripts=outcome.transcripts,

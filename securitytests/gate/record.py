@@ -85,6 +85,7 @@ class AuditRecorder:
                     exit_code(outcome.findings, plan.expected),
                     metrics_of(outcome),
                     _parameters(plan),
+                    stall_of(plan, outcome),
                 )
             )
 
@@ -129,8 +130,10 @@ class AuditRecorder:
         code: ExitCode,
         metrics: dict[str, Metric],
         parameters: dict[str, Scalar],
+        stall: str = "",
     ) -> RunRecord:
-        decided = code is not ExitCode.NO_VERDICT
+        undecided = "not every check came to a verdict" if code is ExitCode.NO_VERDICT else ""
+        reasons = tuple(filter(None, (undecided, stall)))
         seconds = Metric(round(time.monotonic() - self._started, 3), "s", "total")
         return RunRecord(
             id=run_id,
@@ -139,12 +142,26 @@ class AuditRecorder:
             parameters=parameters,
             target=target[0],
             target_url=target[1],
-            verdict=RunVerdict.VALID if decided else RunVerdict.SUSPECT,
-            reasons=() if decided else ("not every check came to a verdict",),
+            verdict=RunVerdict.SUSPECT if reasons else RunVerdict.VALID,
+            reasons=reasons,
             metrics={**metrics, "audit_seconds": seconds},
             repeats=(),
             provenance=self._collector.finish(),
         )
+
+
+def stall_of(plan: Plan, outcome: Outcome) -> str:
+    """Say that the audit itself stood still for longer than deadlines may be missed by, or nothing.
+
+    Of what a service did meanwhile it saw nothing, and it answered no ping.
+    """
+    tolerated_s = plan.target.promises.tolerance_s
+    if outcome.stalled_s <= tolerated_s:
+        return ""
+    return (
+        f"the audit itself stood still for {outcome.stalled_s:.1f} s, and deadlines are judged to"
+        f" {tolerated_s:g} s: the machine is too busy"
+    )
 
 
 def _parameters(plan: Plan) -> dict[str, Scalar]:
@@ -170,6 +187,7 @@ def metrics_of(outcome: Outcome) -> dict[str, Metric]:
         for name, value in finding.figures.items():
             unit = next((u for u in ("bytes", "ms", "s") if name.endswith(f"_{u}")), "count")
             found[f"{finding.id.lower()}_{name}"] = Metric(value, unit, "total")
+    found["audit_stalled_s"] = Metric(round(outcome.stalled_s, 3), "s", "maximum")
     if outcome.rss_peak_bytes is not None:
         found["target_rss_peak_bytes"] = Metric(outcome.rss_peak_bytes, "bytes", "maximum")
     return found

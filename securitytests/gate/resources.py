@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import psutil
 
@@ -12,6 +13,9 @@ from monitor.contract.evidence import Scalar
 
 #: Between two readings of a process tree: walking one costs a few milliseconds.
 INTERVAL_S = 1.0
+
+#: How long the event loop is asked to sleep when it is seen whether it stands still.
+_LOOK_S = 0.05
 
 #: What one process uses: resident bytes, processor seconds, descriptors, threads.
 _Reading = tuple[int, float, int, int]
@@ -22,17 +26,23 @@ class Resources:
 
     `repeat` numbers the servers in the order they were started, from 1; the audit's own process,
     role `generator`, is 0. A service that runs where it cannot be watched leaves no rows.
+    `stalled_s` is the longest the audit itself stood still: it answers no ping meanwhile, and what
+    it timed then says as much of the machine as of the service.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[Scalar, ...]] = []
+        self.stalled_s = 0.0
         self._started = time.monotonic()
         self._servers = 0
 
     @contextlib.asynccontextmanager
     async def of_the_audit(self) -> AsyncIterator[None]:
-        """Read this process while the block runs."""
-        async with self._reading(0, "generator", os.getpid(), tree=False):
+        """Read this process, and how late its event loop is, while the block runs."""
+        async with (
+            _beside(self._note_stalls()),
+            self._reading(0, "generator", os.getpid(), tree=False),
+        ):
             yield
 
     @contextlib.asynccontextmanager
@@ -49,14 +59,15 @@ class Resources:
         if pid is None:
             yield
             return
-        task = asyncio.create_task(self._read_on(number, role, pid, tree=tree))
-        try:
+        async with _beside(self._read_on(number, role, pid, tree=tree)):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()  # raises what went wrong
+
+    async def _note_stalls(self) -> None:
+        """Sleep again and again; what a sleep takes too long, the loop stood still."""
+        while True:
+            due_s = time.monotonic() + _LOOK_S
+            await asyncio.sleep(_LOOK_S)
+            self.stalled_s = max(self.stalled_s, time.monotonic() - due_s)
 
     async def _read_on(self, number: int, role: str, pid: int, *, tree: bool) -> None:
         """Add a row every interval until the process is gone."""
@@ -81,6 +92,19 @@ class Resources:
             )
             last_s = now_s
             await asyncio.sleep(INTERVAL_S)
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do the work while the block runs; its failure is raised at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
 
 
 def _read(pid: int, *, tree: bool) -> dict[int, _Reading]:

@@ -38,7 +38,7 @@ OWN_SERVERS = 2
 class Outcome(msgspec.Struct, frozen=True):
     """What an audit found: one finding a check, in order of their ids, and the conversations.
 
-    `resources` are rows of `resources.csv`.
+    `resources` are rows of `resources.csv`; `stalled_s` is how long the audit itself stood still.
     """
 
     findings: tuple[Finding, ...]
@@ -47,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True):
     target_url: str
     rss_peak_bytes: int | None = None
     resources: tuple[tuple[Scalar, ...], ...] = ()
+    stalled_s: float = 0.0
 
 
 class Gate:
@@ -91,6 +92,7 @@ class Gate:
             target_url=self._url,
             rss_peak_bytes=self._rss_peak_bytes,
             resources=tuple(self._resources.rows),
+            stalled_s=self._resources.stalled_s,
         )
 
     async def _conduct_all(self) -> None:
