@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from monitor.authority import Authority
 from monitor.gate import Gate, Pass
 from monitor.handshake import Asked
-from monitor.metrics import Metrics
+from monitor.incidents import Incidents
 from monitor.pages import Answer, Pages, problem
 from monitor.redaction import neutralise, redact
 from monitor.session import Effect, Rules, Session
@@ -49,14 +49,14 @@ class Admissions:
         gate: Gate,
         authority: Authority,
         pages: Pages,
-        metrics: Metrics,
+        incidents: Incidents,
     ) -> None:
         self._rules = rules
         self._readiness = readiness
         self._gate = gate
         self._authority = authority
         self._pages = pages
-        self._metrics = metrics
+        self._incidents = incidents
         self._told: set[str] = set()  # foreign origins that were logged
         self._told_at = -math.inf
 
@@ -69,16 +69,19 @@ class Admissions:
         if wait > 0:
             if asked.upgrade and asked.from_page and self._gate.explain(entered):
                 return self._turn_away(entered, now, limited=wait)
-            return self._refuse("requests", problem(429, "too many requests", retry_after=wait))
+            text = "too many requests"
+            return self._refuse("requests", problem(429, text, retry_after=wait), entered, now)
         if asked.upgrade and asked.foreign:
             self._tell_foreign(asked.origin or "", now)
-            return self._refuse("origin", problem(403, "this origin is not allowed"))
+            text = "this origin is not allowed"
+            return self._refuse("origin", problem(403, text), entered, now)
         if not asked.upgrade:
             return self._page(asked, entered, now)
         if asked.path != SOCKET_PATH:
             return problem(404, "no WebSocket is served here")
         if not self._readiness.ready():
-            return self._refuse("draining", problem(503, "shutting down", retry_after=1))
+            text = "shutting down"
+            return self._refuse("draining", problem(503, text, retry_after=1), entered, now)
         return self._client(asked, entered, now)
 
     def _tell_foreign(self, origin: str, now: float) -> None:
@@ -96,10 +99,11 @@ class Admissions:
         if self._pages.needs_token(asked.path) and not self._rules.settings.public_status:
             grant = self._grant(asked)
             if grant is None:
-                return self._unauthorized(self._gate.failed(entered.key, now))
+                wait = self._gate.failed(entered.key, now)
+                return self._unauthorized(wait, entered, now)
             if Scope.ADMIN not in grant.scopes:
                 text = "the token's scope does not allow this"
-                return self._refuse("forbidden", problem(403, text))
+                return self._refuse("forbidden", problem(403, text), entered, now)
         return self._pages.answer(asked.path)
 
     def _client(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:
@@ -112,7 +116,7 @@ class Admissions:
         wait = self._gate.failed(entered.key, now)
         if asked.from_page and self._gate.explain(entered):
             return self._turn_away(entered, now, throttled=wait)
-        return self._unauthorized(wait)
+        return self._unauthorized(wait, entered, now)
 
     def _grant(self, asked: Asked) -> Grant | None:
         """Return what the request's one credential grants, or None."""
@@ -124,14 +128,15 @@ class Admissions:
             log.debug("authentication failed: %s", error.reason)
             return None
 
-    def _unauthorized(self, wait: float) -> Answer:
+    def _unauthorized(self, wait: float, entered: Pass, now: float) -> Answer:
         """Return the one answer every failed authentication gets."""
         if wait > 0:
             text = "too many failed attempts"
-            return self._refuse("failures", problem(429, text, retry_after=wait))
+            return self._refuse("failures", problem(429, text, retry_after=wait), entered, now)
         challenge = {"WWW-Authenticate": 'Bearer realm="monitor"'}
         text = "authentication failed"
-        return self._refuse("authentication", problem(401, text, headers=challenge))
+        answer = problem(401, text, headers=challenge)
+        return self._refuse("authentication", answer, entered, now)
 
     def _turn_away(
         self, entered: Pass, now: float, *, limited: float = 0.0, throttled: float = 0.0
@@ -140,15 +145,15 @@ class Admissions:
         session = Session(self._rules, entered.key, now, stream=False)
         wait = limited or throttled
         if wait > 0:
-            self._metrics.refuse("requests" if limited else "failures")
+            self._incidents.refuse("requests" if limited else "failures", entered.key, now)
             text = "too many requests" if limited else "too many failed attempts"
             code, close = ErrorCode.RATE_LIMITED, CloseCode.LIMITED
         else:
-            self._metrics.refuse("authentication")
+            self._incidents.refuse("authentication", entered.key, now)
             text = "authentication failed"
             code, close = ErrorCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED
         return Admission(session, session.turn_away(code, close, text, wait or None, now))
 
-    def _refuse(self, reason: str, answer: Answer) -> Answer:
-        self._metrics.refuse(reason)
+    def _refuse(self, reason: str, answer: Answer, entered: Pass, now: float) -> Answer:
+        self._incidents.refuse(reason, entered.key, now)
         return answer

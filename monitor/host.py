@@ -19,6 +19,7 @@ from monitor.events import restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
+from monitor.incidents import Incidents
 from monitor.journal import Journal, JournalError
 from monitor.metrics import Metrics, rss_bytes
 from monitor.pages import Answer, Pages, problem
@@ -67,6 +68,7 @@ class Monitor:
         self.now = clock
         self.wall_time = wall
         self.metrics = Metrics()
+        self._incidents = Incidents(self.metrics)
         self.draining = False
         self.delivered = asyncio.Event()
         self.emptied = asyncio.Event()
@@ -75,7 +77,9 @@ class Monitor:
         self._gate = Gate(settings)
         self._authority = Authority(state, wall)
         pages = Pages(self)
-        self._admissions = Admissions(self, self, self._gate, self._authority, pages, self.metrics)
+        self._admissions = Admissions(
+            self, self, self._gate, self._authority, pages, self._incidents
+        )
         self._journal = Journal.open(
             state.journal,
             max_events=settings.journal_events,
@@ -110,29 +114,29 @@ class Monitor:
         """Count a request of an address."""
         wait = self._gate.admit(address, now)
         if wait > 0:
-            self.metrics.refuse("requests")
+            self._incidents.refuse("requests", address, now)
         return wait
 
     def failed(self, address: str, now: float) -> float:
         """Count a failed authentication of an address."""
         wait = self._gate.failed(address, now)
-        self.metrics.refuse("failures" if wait > 0 else "authentication")
+        self._incidents.refuse("failures" if wait > 0 else "authentication", address, now)
         return wait
 
     def quota(self, subject: str, events: int, now: float) -> float:
         """Take events from a subject's publishing quota."""
         wait = self._gate.quota(subject, events, now)
         if wait > 0:
-            self.metrics.refuse("quota")
+            self._incidents.refuse("quota", f"subject {subject}", now)
         return wait
 
     def accepts_events(self) -> bool:
         """Tell whether publications can be stored now."""
         return not self.draining
 
-    def refused(self, code: ErrorCode) -> None:
+    def refused(self, code: ErrorCode, address: str) -> None:
         """Count a message refused for what it is."""
-        self.metrics.refuse(code)
+        self._incidents.refuse(code, address, self.now())
 
     # What connections ask (connection.Host)
 
@@ -205,8 +209,11 @@ class Monitor:
     def closing(self, connection: Connection, close: Close) -> None:
         """Stop deliveries to a connection the monitor ends."""
         self._fanout.unsubscribe(connection)
-        self.metrics.evict(close.code.name.lower())
-        log.debug("closing %s: %d %s", connection.entered.key, close.code, close.reason)
+        if close.code is CloseCode.RESTARTING:
+            self.metrics.evict(close.code.name.lower())
+            return
+        why = f"{close.code:d} {close.reason}"
+        self._incidents.evict(close.code.name.lower(), why, connection.entered.key, self.now())
 
     def store(self, connection: Connection, store: Store) -> None:
         """Queue events for the next commit."""
@@ -267,6 +274,7 @@ class Monitor:
         for connection in self._wheel.due(now):
             connection.check(now)
         self._gate.sweep(now)
+        self._incidents.sweep(now)
         if now >= self._prune_at:
             self._prune_at = now + _PRUNE_S
             self._prune()
@@ -323,9 +331,9 @@ class Monitor:
         if self._gate.overcrowded(connection.entered):
             connection.drop()
         if self._gate.full:
-            self.metrics.refuse("server_full")
+            self._incidents.refuse("server_full", connection.entered.key, self.now())
             return problem(503, "the server is full", retry_after=self.settings.ping_interval_s)
-        self.metrics.refuse("connections")
+        self._incidents.refuse("connections", connection.entered.key, self.now())
         return problem(429, "too many connections", retry_after=1)
 
     def _schedule(self) -> None:

@@ -89,7 +89,7 @@ class Rules(Protocol):
     def accepts_events(self) -> bool:
         """Tell whether publications can be stored now."""
 
-    def refused(self, code: ErrorCode) -> None:
+    def refused(self, code: ErrorCode, address: str) -> None:
         """Count a message refused for what it is."""
 
 
@@ -351,7 +351,7 @@ class Session:
         self, code: ErrorCode, text: str, ref: Reference | None = None, index: int | None = None
     ) -> Send:
         """Return the refusal of a message for what it is, counted."""
-        self._rules.refused(code)
+        self._rules.refused(code, self._address)
         return Send(wire.error(code, text, ref=ref, index=index))
 
     def _limited(self, ref: Reference | None, now: float) -> list[Effect]:

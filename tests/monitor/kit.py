@@ -54,7 +54,7 @@ class Decisions:
     def accepts_events(self) -> bool:
         return self.accepting
 
-    def refused(self, code: ErrorCode) -> None:
+    def refused(self, code: ErrorCode, _address: str) -> None:
         self.refusals.append(code)
 
 

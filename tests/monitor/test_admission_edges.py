@@ -58,6 +58,33 @@ def test_foreign_origins_are_limited_like_any_request_and_logged_in_bounds(start
     assert max(map(len, monitor.log.splitlines())) < 400
 
 
+def test_failures_limits_and_evictions_are_told_once_with_the_address(start_monitor):
+    monitor = start_monitor(requests_per_window=30, connections_per_address=2, strikes=3)
+    for source in ("127.0.0.5", "127.0.0.6"):
+        for _ in range(5):
+            with Raw(monitor.port, source=source) as raw:
+                assert raw.upgrade("/?token=wrong").startswith(b"HTTP/1.1 401 ")
+    with Peer(f"{monitor.url}?token={monitor.token()}", source="127.0.0.7") as peer:
+        peer.say("publish", events=[event()])
+        for _ in range(40):
+            peer.say("ping")
+        assert peer.end()[0] == 4429
+    held = [Raw(monitor.port, source="127.0.0.8") for _ in range(2)]
+    with Raw(monitor.port, source="127.0.0.8") as raw:
+        assert raw.upgrade().startswith(b"HTTP/1.1 429 ")
+    for raw in held:
+        raw.sock.close()
+    told = [line.partition(" info incidents: ")[2] for line in monitor.log.splitlines()]
+    assert [line for line in told if line] == [
+        "127.0.0.5: authentication failed",
+        "127.0.0.6: authentication failed",
+        "127.0.0.7: asked for what its token does not allow",
+        "127.0.0.7: over the limit of requests",
+        "127.0.0.7: connection closed: 4429 over the limit",
+        "127.0.0.8: over the limit of connections",
+    ]
+
+
 def test_every_refusal_is_counted_by_its_reason(start_monitor):
     monitor = start_monitor(public_status=True)
     for request in (b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"):
