@@ -115,7 +115,8 @@ def metrics_by_token(patch: Patch) -> None:
     patch.text(
         _CLIENT,
         "wait = self._gate.failed(entered.key, now)",
-        "self._metrics.refuse(str(asked.token)); wait = self._gate.failed(entered.key, now)",
+        "self._incidents.refuse(str(asked.token), entered.key, now);"
+        " wait = self._gate.failed(entered.key, now)",
     )
 
 
