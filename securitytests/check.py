@@ -63,8 +63,9 @@ class Check(msgspec.Struct, frozen=True):
     `cost_s` is about how long it takes against the reference monitor with shortened durations.
     `tier` says whether it may disturb a service that others use. `server` "own" gives it a
     service nobody else speaks with, `variant` that variant of the profile (then always its own);
-    `alone` lets nothing else run meanwhile: for checks that measure time or memory. `why` is the
-    docstring of the function.
+    where the profile has none there is nothing to check, unless `or_as_it_is`: then the service
+    is taken as it is. `alone` lets nothing else run meanwhile: for checks that measure time or
+    memory. `why` is the docstring of the function.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Check(msgspec.Struct, frozen=True):
     tier: Tier = "gentle"
     server: Literal["shared", "own"] = "shared"
     variant: VariantName | None = None
+    or_as_it_is: bool = False
     alone: bool = False
 
     @property
@@ -104,6 +106,7 @@ def check(
     tier: Tier = "gentle",
     server: Literal["shared", "own"] = "shared",
     variant: VariantName | None = None,
+    or_as_it_is: bool = False,
     alone: bool = False,
 ) -> Callable[[Probe], Check]:
     """Make the function below a check; see `Check` for the meaning of each part.
@@ -138,6 +141,7 @@ def check(
             tier=tier,
             server="own" if variant else server,
             variant=variant,
+            or_as_it_is=or_as_it_is,
             alone=alone,
         )
 
