@@ -132,7 +132,8 @@ class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `wsp-<run>-<number>`, into the event's `id_field` and looks for it in what subscribers
     receive, so the service must pass that field through. `acknowledged` and `refused` are texts
     in the answers to a publication; `thinned` is text in a notice that events were left out,
-    with the number of them under `thinned_count`. `with_token` is the same message with a
+    with the number of them under `thinned_count`, and the first and the last offset it speaks of
+    under `thinned_from` and `thinned_to`. `with_token` is the same message with a
     `{token}` of its own. Up to `batch_events` events, joined by commas, may stand for `{event}`.
     """
 
@@ -142,6 +143,8 @@ class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused: str | None = None
     thinned: str | None = None
     thinned_count: str = "omitted"
+    thinned_from: Text | None = None
+    thinned_to: Text | None = None
     with_token: Text | None = None
     batch_events: Count = 1
 
