@@ -40,6 +40,11 @@ async def indistinguishable_failures(bench: Bench) -> None:
     text.
     """
     bad = {name: token async for name, token in _different_failures(bench)}
+    with bench.variant("a revoked token"):
+        if bench.target.commands.revoke is not None and bench.server.tokens.can_sign:
+            revoked = bench.target.answers.get("revoked")
+            if revoked is not None and _within(revoked, bench.answer("unauthenticated")):
+                bad["revoked"] = await _revoked(bench, revoked.close)
     allowed = bench.target.origins.allowed
 
     async def one(method: Method, origin: str | None) -> None:
@@ -82,13 +87,6 @@ async def _different_failures(bench: Bench) -> AsyncIterator[tuple[str, str]]:
         yield "an unknown key id", jws.sign(unknown, claims, key.secret, key.algorithm)
     if _within(bench.target.answers.get("expired"), bench.answer("unauthenticated")):
         yield "expired", (await bench.signed(ttl_s=-3_600, issued_s_ago=7_200)).token
-    revoked = bench.target.answers.get("revoked")
-    if (
-        bench.target.commands.revoke is not None
-        and revoked is not None
-        and _within(revoked, bench.answer("unauthenticated"))
-    ):
-        yield "revoked", await _revoked(bench, revoked.close)
 
 
 def _within(answer: Answer | None, other: Answer) -> bool:
