@@ -322,8 +322,6 @@ class Bench:
 
     async def pair(self) -> "HonestPair":
         """Return an honest publisher and an honest subscriber."""
-        # Before either connects: who waits for a command's token answers no pings.
-        await asyncio.gather(self.token("subscribe"), self.token("publish"))
         # Both tokens first: while a command prints one, nobody would answer the pings of the other.
         await self.token("publish")
         subscriber = await self.client("subscribe")

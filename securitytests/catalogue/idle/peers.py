@@ -143,7 +143,8 @@ async def bytes_only(bench: Bench) -> None:
 
 def _fragment(number: int) -> bytes:
     """Return a fragment of one character that is not the last; the first begins a message."""
-    return encode_frame(b"x", Opcode.CONTINUATION if number else Opcode.TEXT, fin=False)
+    opcode = Opcode.CONTINUATION if number else Opcode.TEXT
+    return encode_frame(b"x", opcode, fin=False, mask=bytes(4))  # sent in pieces: always the same
 
 
 async def _dribble(bench: Bench, name: str, method: Method, *, active: bool) -> None:

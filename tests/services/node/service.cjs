@@ -144,7 +144,8 @@ function serve() {
 
   server.on("clientError", (error, socket) => {
     const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
-    if (socket.writable) socket.end(`HTTP/1.1 ${status} Refused\r\nCONNECTION: close\r\n\r\n`);
+    if (socket.writable) socket.write(`HTTP/1.1 ${status} Refused\r\nCONNECTION: close\r\n\r\n`);
+    socket.destroySoon(); // half-closed only, it would hold its slot for as long as the peer likes
   });
 
   server.on("upgrade", async (request, socket, head) => {
