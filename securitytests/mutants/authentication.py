@@ -85,7 +85,7 @@ def tokens_are_folded(patch: Patch) -> None:
     patch.text(_VERIFY, _FIRST_LOOK, f"token = {folded}; \n    {_FIRST_LOOK}")
 
 
-@mutant(claim=Claim.UNAUTHORIZED, caught_by=("AU2",), may=("TK*",))
+@mutant(claim=Claim.UNAUTHORIZED, caught_by=("AU2",))
 def more_behind_a_token(patch: Patch) -> None:
     """What stands behind a token is not looked at."""
     patch.text(
@@ -141,7 +141,9 @@ def no_scheme_is_bearer(patch: Patch) -> None:
 def last_word_of_a_message_token(patch: Patch) -> None:
     """Of the token in the first message the last word counts."""
     patch.text(
-        _FIRST, "self._rules.verify(message.token)", "self._rules.verify(message.token.split()[-1])"
+        _FIRST,
+        "self._rules.verify(message.token)",
+        "self._rules.verify((message.token.split() or [''])[-1])",
     )
 
 
