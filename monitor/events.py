@@ -7,6 +7,7 @@ and made printable before it is stored anywhere.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 import msgspec
@@ -33,6 +34,12 @@ _Percent = Annotated[int, msgspec.Meta(ge=0, le=100)] | Annotated[float, msgspec
 Redact = Callable[[str], tuple[str, int]]
 
 _NO_OFFSET = timedelta(0)
+
+# Short and plain, or hex as of a UUID, and a number: no secret or e-mail address is, and nothing in it is invisible.
+_PLAIN_NAME = re.compile(
+    r"[A-Za-z0-9_. -]{1,15}"
+    r"|(?:[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[0-9a-f]{16})(?:-[0-9]{1,9})?"
+)
 _QUOTED_VALUE = re.compile(r" '.*'", re.DOTALL)
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _INDEX = re.compile(r"`\$\.events\[(\d+)\]")
@@ -60,11 +67,13 @@ class InvalidEventError(Exception):
 class _Rule(msgspec.Struct, frozen=True):
     """What one event type demands beside `type` and `timestamp`, what it fixes and what not.
 
-    `foreign` are the fields it does not have, `texts` those it has whose text is cleaned.
+    `foreign` are the fields it does not have, `names` and `texts` those it has that are names, and
+    whose text is cleaned.
     """
 
     required: tuple[str, ...]
     foreign: tuple[str, ...]
+    names: tuple[str, ...]
     texts: tuple[str, ...]
     status: Status | None = None
     progress: int | None = None
@@ -85,8 +94,9 @@ def _rule(
 ) -> _Rule:
     allowed = {*required, *also, *_EVERYWHERE}
     foreign = tuple(name for name in _OPTIONAL if name not in allowed)
-    texts = tuple(name for name in (*_FREE_TEXTS, *_NAMES) if name in allowed)
-    return _Rule(required, foreign, texts, status, progress)
+    names = tuple(name for name in _NAMES if name in allowed)
+    texts = tuple(name for name in _FREE_TEXTS if name in allowed)
+    return _Rule(required, foreign, names, texts, status, progress)
 
 
 _RULES: dict[str, _Rule] = {
@@ -116,10 +126,11 @@ def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
 
     Status and progress are filled in where the type fixes them; free text is redacted, by
     `redact` of the publisher's `Redactor` if there is one, and control characters are made
-    visible in every text field.
+    visible in it. Names are never changed, as two that differ might then be one.
 
     Raises:
-        InvalidEventError: a field is missing, does not belong, or contradicts the type.
+        InvalidEventError: a field is missing, does not belong, or contradicts the type; or a name
+            looks like a secret or has characters that cannot be seen.
     """
     rule = _RULES[event.type]
     for name in rule.foreign:
@@ -136,15 +147,19 @@ def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
         changes["status"] = _fixed(event, "status", rule.status)
     if rule.progress is not None and event.progress != rule.progress:
         changes["progress"] = _fixed(event, "progress", rule.progress)
+    for name in rule.names:
+        text = getattr(event, name)
+        if text is not UNSET:
+            fault = _fault_of_name(text) if name == "id" else _fault_of_known_name(text)
+            if fault is not None:
+                raise InvalidEventError(f"`{name}` {fault}")
     redactions = 0
     for name in rule.texts:
         text = getattr(event, name)
         if text is UNSET:
             continue
-        clean = text
-        if name in _FREE_TEXTS:
-            clean, found = redact(text)
-            redactions += found
+        clean, found = redact(text)
+        redactions += found
         if not clean.isprintable():
             clean = neutralise(clean)
         if clean is not text:
@@ -222,6 +237,20 @@ def state_of(event: Event) -> PhaseState:
         message=event.message,
         error=event.error,
     )
+
+
+def _fault_of_name(name: str) -> str | None:
+    """Return why this cannot be the name of anything, or None."""
+    if _PLAIN_NAME.fullmatch(name):
+        return None
+    if neutralise(name) != name:
+        return "has control or invisible characters; leave them out"
+    if redact(name)[1]:
+        return "looks like a secret or says who someone is; names are shown: choose another"
+    return None
+
+
+_fault_of_known_name = lru_cache(maxsize=1_024)(_fault_of_name)  # phases and runs come again
 
 
 def _fixed(event: Event, name: str, value: object) -> object:

@@ -40,8 +40,12 @@ def redact(text: str) -> tuple[str, int]:
     escapes, in base64 (up to twice) or as hex digits; a stretch that hides one is shown decoded,
     or for base64 and hex replaced whole.
     """
-    if not _may_be_sensitive(text):
-        return text, 0
+    if not _has_mark(text.lower()):
+        if _LONG_RUN.search(text) is None:
+            return text, 0
+        text, plain = _redact_plain(text, _LONG_RUN_RULES)
+        text, encoded = _redact_runs(text, _NESTED_ENCODINGS)
+        return text, plain + encoded
     text, plain = _redact_plain(text)
     text, escaped = _redact_escaped(text) if "\\" in text else (text, 0)
     text, quoted = _redact_percent(text) if "%" in text else (text, 0)
@@ -251,6 +255,7 @@ def _compile_test(rules: Iterable[Rule], marks: Iterable[str] = ()) -> Callable[
 
 _has_mark = _compile_test([rule for rule in _RULES if not rule.long_run], _ENCODING_MARKS)
 _TESTED_RULES = tuple((_compile_test([rule]), rule) for rule in _RULES)
+_LONG_RUN_RULES = tuple(tested for tested in _TESTED_RULES if tested[1].long_run)
 
 
 def _may_be_sensitive(text: str) -> bool:
@@ -258,11 +263,13 @@ def _may_be_sensitive(text: str) -> bool:
     return _has_mark(text.lower()) or _LONG_RUN.search(text) is not None
 
 
-def _redact_plain(text: str) -> tuple[str, int]:
-    """Apply the rules to text as it stands."""
+def _redact_plain(
+    text: str, rules: Iterable[tuple[Callable[[str], bool], Rule]] = _TESTED_RULES
+) -> tuple[str, int]:
+    """Apply rules to text as it stands."""
     count = 0
     lowered = text.lower()
-    for may_match, rule in _TESTED_RULES:
+    for may_match, rule in rules:
         if may_match(lowered):
             before = text.count("[redacted:")
             text = rule.pattern.sub(rule.replacement, text)

@@ -127,9 +127,47 @@ def test_secrets_in_free_text_are_replaced_and_counted():
     assert "bob" not in str(stored)
 
 
-def test_control_characters_are_made_visible_in_every_text_field():
-    stored, _ = accepted(**event(phase="a\x1b[31mb", message="one\r\ntwo", run="r\u202e"))
+def test_control_characters_are_made_visible_in_free_text():
+    stored, _ = accepted(**event(message="one\r\ntwo \x1b[31m \u202e"))
     assert all(text.isprintable() for text in stored.values() if isinstance(text, str))
+
+
+@pytest.mark.parametrize("field", ["phase", "run", "id"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\x1b[31mb",
+        "a\u200e",
+        "a\ufeff",
+        "line\nline",
+        "password=hunter2",
+        "ann.o@example.org",
+        "/home/ann/book",
+        "AKIAIOSFODNN7EXAMPLE",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln",
+    ],
+)
+def test_a_name_that_would_have_to_be_changed_is_refused_without_being_repeated(field, name):
+    with pytest.raises(InvalidEventError) as refused:
+        accepted(**event(**{field: name}))
+    assert f"`{field}`" in str(refused.value)
+    assert name not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "7f1d0c9e-2c8b-4d35-9c3f-6a6f0f2a9b1e",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "2025-01-01T12:00:00Z build #12 (main)",
+        "docs/chapters/01-introduction",
+        "überarbeiten 章 🎉",
+        "a\ufffd",
+    ],
+)
+def test_a_name_stays_as_it_is(name):
+    stored, _ = accepted(**event(phase=name, run=name, id=name))
+    assert (stored["phase"], stored["run"], stored["id"]) == (name, name, name)
 
 
 def test_a_stored_event_is_read_back_as_it_was():
