@@ -23,8 +23,7 @@ class Progress:
 
     def trial(self, trial: "Trial", done: int, total: int) -> None:
         """Show that a mutant is done."""
-        word = "defect" if trial.defect else "detected" if trial.detected else "MISSED"
-        self._show(f"{trial.mutant} {word}", trial.seconds, done, total)
+        self._show(f"{trial.mutant} {trial.word}", trial.seconds, done, total)
 
     def twin(self, run: "TwinRun", done: int, total: int) -> None:
         """Show that a run against a correct service is done."""

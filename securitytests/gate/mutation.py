@@ -45,6 +45,21 @@ class Trial(msgspec.Struct, frozen=True):
     defect: str
     seconds: float
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a named check came to no verdict while none let the flaw pass."""
+        named = [self.verdicts.get(name, Verdict.NOT_RUN) for name in self.caught_by]
+        open_ends = {Verdict.INCONCLUSIVE, Verdict.NOT_RUN}
+        passed = any(verdict not in {Verdict.FAIL, *open_ends} for verdict in named)
+        return not passed and any(verdict in open_ends for verdict in named)
+
+    @property
+    def word(self) -> str:
+        """How it went, in a word: detected, MISSED, UNDECIDED or defect."""
+        if self.defect:
+            return "defect"
+        return "detected" if self.detected else "UNDECIDED" if self.undecided else "MISSED"
+
 
 def mutated(target: Target, name: str) -> Target:
     """Return the target with the mutant in place of the monitor.
@@ -186,9 +201,9 @@ async def _try(plan: Plan, mutant: Mutant, checks: Sequence[Check], before: _Tri
 
 
 def mutation_exit_code(trials: Sequence[Trial]) -> ExitCode:
-    """Return 0 if every flaw was detected without strays, 1 if not, 3 if one was not tried."""
-    if any(not trial.defect and (not trial.detected or trial.strays) for trial in trials):
+    """Return 0 if every flaw was detected without strays, 1 if not, 3 if one was left undecided."""
+    if any(trial.word == "MISSED" or (trial.strays and not trial.defect) for trial in trials):
         return ExitCode.BROKEN
-    if not trials or any(trial.defect for trial in trials):
+    if not trials or not all(trial.detected for trial in trials):
         return ExitCode.NO_VERDICT
     return ExitCode.HOLDS

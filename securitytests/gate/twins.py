@@ -27,7 +27,8 @@ class TwinRun(msgspec.Struct, frozen=True):
     """One run of the gate against a correct service.
 
     `verdicts` by check; `alarms` are the checks that failed and `undecided` those that came to no
-    verdict, with the reasons; `defect` says why the service could not be tried at all.
+    verdict, with the reasons; `defect` says why the service could not be tried at all; `stalled_s`
+    how long the audit itself stood still at most.
     """
 
     service: str
@@ -39,6 +40,7 @@ class TwinRun(msgspec.Struct, frozen=True):
     total: int
     defect: str
     seconds: float
+    stalled_s: float = 0.0
 
     @property
     def clean(self) -> bool:
@@ -117,6 +119,7 @@ def judge_run(service: str, seed: int, outcome: Outcome) -> TwinRun:
         total=len(found),
         defect="",
         seconds=round(outcome.seconds, 2),
+        stalled_s=round(outcome.stalled_s, 3),
     )
 
 

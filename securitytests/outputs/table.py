@@ -46,9 +46,8 @@ def trials(tried: Sequence[Trial]) -> str:
     """Return one line a mutant, then detected/seeded for each claim."""
     lines = []
     for one in tried:
-        word = "defect" if one.defect else "detected" if one.detected else "MISSED"
         strays = f"; also failed: {', '.join(one.strays)}" if one.strays else ""
-        lines.append(f"{word:9} {one.mutant:36} {', '.join(one.caught_by)}{strays}")
+        lines.append(f"{one.word:9} {one.mutant:36} {', '.join(one.caught_by)}{strays}")
         if one.defect:
             lines.append(f"          {one.defect}")
     lines.append("")
@@ -73,6 +72,8 @@ def twins(runs: Sequence[TwinRun]) -> str:
         )
         lines += [f"          {name}: {why}" for name, why in (run.alarms | run.undecided).items()]
         lines += [f"          {run.defect}"] if run.defect else []
+        if run.stalled_s > 1:
+            lines.append(f"          the audit itself stood still for {run.stalled_s:.1f} s")
     clean = sum(run.clean for run in runs)
     alarms = sum(len(run.alarms) for run in runs)
     broad = broad_services(runs)

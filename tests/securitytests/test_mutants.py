@@ -39,7 +39,8 @@ def seeded(caught_by=("HS1",), may=("HS*",)):
         ({"HS1": "FAIL", "HS2": "FAIL"}, True, (), ExitCode.HOLDS),
         ({"HS1": "FAIL", "AU1": "FAIL"}, True, ("AU1",), ExitCode.BROKEN),
         ({"HS1": "FAIL", "AU1": "INCONCLUSIVE"}, True, ("AU1",), ExitCode.BROKEN),
-        ({"HS1": "INCONCLUSIVE"}, False, (), ExitCode.BROKEN),
+        ({"HS1": "INCONCLUSIVE"}, False, (), ExitCode.NO_VERDICT),
+        ({}, False, (), ExitCode.NO_VERDICT),
         ({"HS1": "PASS"}, False, (), ExitCode.BROKEN),
     ],
 )
@@ -54,6 +55,13 @@ def test_a_flaw_that_could_not_be_tried_is_a_defect_whatever_was_found_before():
     trial = judge_trial(seeded(), {"HS1": Verdict.FAIL}, 1.0, "it did not start")
     assert not trial.detected
     assert mutation_exit_code([trial]) is ExitCode.NO_VERDICT
+
+
+def test_a_flaw_that_one_named_check_lets_pass_is_missed_whatever_the_other_says():
+    both = seeded(caught_by=("HS1", "HS2"))
+    said = {"HS1": Verdict.PASS, "HS2": Verdict.INCONCLUSIVE}
+    assert judge_trial(both, said, 1.0).word == "MISSED"
+    assert judge_trial(both, {**said, "HS1": Verdict.FAIL}, 1.0).word == "UNDECIDED"
 
 
 def test_the_matrix_marks_what_each_check_said_of_each_flaw():

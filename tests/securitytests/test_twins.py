@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from monitor.contract.evidence import load_run
@@ -88,6 +89,8 @@ def test_the_table_tells_of_each_run_and_sums_up():
     assert "HS1: query: expected refused" in shown
     assert "1/1  false alarms/clean runs, of 2 runs" in shown
     assert "3/n" not in shown
+    stalled = msgspec.structs.replace(run(*CLEAN), stalled_s=2.5)
+    assert "stood still for 2.5 s" in table.twins([stalled])
     assert "fewer than 15% of runs raise one (3/n" in table.twins([run(*CLEAN)] * 20)
 
 
