@@ -120,6 +120,7 @@ def test_the_job_for_somebody_elses_service_has_ten_lines():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_starter_profile_fits_a_service_that_is_as_it_says(tmp_path, start_monitor):
     shorter = {
         "window_s": 4,

@@ -44,6 +44,7 @@ def audit(tmp_path, *arguments, profile=None, **environment):
     return done.returncode, {one["id"]: one for one in found}, done.stdout + done.stderr
 
 
+@pytest.mark.alone
 def test_the_reference_monitor_passes_and_leaves_evidence(tmp_path):
     code, found, said = audit(tmp_path)
     waived = found.pop("AU11")
