@@ -19,3 +19,37 @@ def refused_events_are_logged(patch: Patch) -> None:
         "self._activity = now",
         "self._activity = now; __import__('logging').getLogger('monitor').info('heard %s', text)",
     )
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK2",), may=("LK*",))
+def base64_is_not_decoded(patch: Patch) -> None:
+    """Redaction does not look into base64."""
+    patch.text("monitor.redaction:_redact_runs", "_BASE64_TEXT.sub(base64, text)", "text")
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK2",), may=("LK*",))
+def hex_is_not_decoded(patch: Patch) -> None:
+    """Redaction does not look into hex digits."""
+    patch.text(
+        "monitor.redaction:_redact_runs",
+        "_HEX_TEXT.sub(hexadecimal, _BASE64_TEXT.sub(base64, text))",
+        "_BASE64_TEXT.sub(base64, text)",
+    )
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK2",), may=("LK*",))
+def percent_is_not_decoded(patch: Patch) -> None:
+    """Redaction does not look into percent-encoding."""
+    patch.text("monitor.redaction:redact", 'if "%" in text', "if False")
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK2",), may=("LK*",))
+def escapes_are_not_decoded(patch: Patch) -> None:
+    """Redaction does not look into JSON escapes."""
+    patch.text("monitor.redaction:redact", 'if "\\\\" in text', "if False")
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK2",), may=("LK*",))
+def halves_are_not_joined(patch: Patch) -> None:
+    """Each text is redacted by itself."""
+    patch.text("monitor.redaction:Redactor.redact", "tail = self._tail", "tail = ''")

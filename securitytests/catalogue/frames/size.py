@@ -1,9 +1,11 @@
 """Messages larger than a service takes."""
 
+import asyncio
+
 from monitor.contract.promises import Answer
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
-from securitytests.catalogue.frames.conformance import PROMPTLY_S
+from securitytests.catalogue.frames.conformance import PROMPTLY_S, PROTOCOL_ERROR
 from securitytests.check import Claim, check
 from securitytests.judging import Judgement, closed, verdict_of
 from securitytests.probe.frames import Opcode, encode_frame
@@ -59,3 +61,32 @@ def _fragments(limit: int) -> bytes:
 async def _not_too_big(peer: Peer, expected: Answer) -> Judgement:
     ending = await peer.until_end(0.5, stop_at="")
     return verdict_of(ending.code not in expected.close, "not refused for its size", str(ending))
+
+
+@check(
+    id="FR6",
+    title="A frame that announces up to 2⁶⁴ bytes is refused on its header",
+    claim=Claim.DENIAL_OF_SERVICE,
+    severity=Severity.HIGH,
+    references=("CWE-770", "RFC6455-5.2"),
+    remediation="Read the length as an unsigned number of 64 bits; compare before allocating.",
+    cost_s=0.5,
+)
+async def immense(bench: Bench) -> None:
+    """A length that is cut to 32 bits, or taken for negative, passes a limit it should not.
+
+    Headers announce lengths around 2³¹, 2³², 2⁶³ and 2⁶⁴. Each must be refused as `answers.too_big`
+    says, or as a protocol error, for beyond 2⁶³ the length itself is illegal.
+    """
+    expected = bench.answer("too_big")
+    allowed = Answer(close=(*expected.close, PROTOCOL_ERROR))
+
+    async def announce(length: int) -> None:
+        with bench.variant(f"{length} bytes announced"):
+            peer = (await bench.client("publish")).peer
+            header = encode_frame(b"", declared_length=length, length_bytes=8)
+            await peer.send(header, f"header of {length} bytes")
+            bench.judge(closed(await peer.until_end(PROMPTLY_S), allowed, within_s=PROMPTLY_S))
+
+    lengths = (2**31, 2**32, 2**32 + 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
+    await asyncio.gather(*(announce(length) for length in lengths))

@@ -47,23 +47,23 @@ async def planted_secrets(bench: Bench) -> None:
     subscriber, publisher = await bench.client(), await bench.client("publish")
     texts = planted()
     for sentence, _ in texts.values():
-        await publisher.send_event(bench.event(**{_text_field(bench): sentence}))
-    heard = await _heard(bench, subscriber, publisher)
-    places = {**heard, **await _pages(bench), "log": await _log(bench)}
+        await publisher.send_event(bench.event(**{text_field(bench): sentence}))
+    heard = await heard_by_both(bench, subscriber, publisher)
+    places = {**heard, **await pages_of(bench), "log": await log_of(bench)}
     for kind, (_, secret) in texts.items():
         for place, content in places.items():
             with bench.variant(f"{kind}, {place}"):
-                bench.judge(_absent(secret, content))
+                bench.judge(absent(secret, content))
 
 
-def _text_field(bench: Bench) -> str:
+def text_field(bench: Bench) -> str:
     """Return a field of free text, one that the example event has if there is one."""
     assert bench.target.events is not None  # noqa: S101 - the caller looked
     fields = bench.target.events.text_fields
     return next((name for name in fields if name in bench.event()), fields[0])
 
 
-async def _heard(bench: Bench, subscriber: Client, publisher: Client) -> dict[str, str]:
+async def heard_by_both(bench: Bench, subscriber: Client, publisher: Client) -> dict[str, str]:
     """Return all that was said to either, until an event published last has arrived."""
     last = bench.mark()
     await publisher.send_event(bench.event(last))
@@ -75,7 +75,7 @@ async def _heard(bench: Bench, subscriber: Client, publisher: Client) -> dict[st
     return {"stream": "\n".join(stream.texts), "answers": "\n".join(answers.texts)}
 
 
-async def _pages(bench: Bench) -> dict[str, str | None]:
+async def pages_of(bench: Bench) -> dict[str, str | None]:
     """Return what the pages of metrics and state say; None where one does not answer."""
     found: dict[str, str | None] = {}
     token = await bench.token("admin")
@@ -88,11 +88,13 @@ async def _pages(bench: Bench) -> dict[str, str | None]:
     return found
 
 
-async def _log(bench: Bench) -> str | None:
+async def log_of(bench: Bench) -> str | None:
+    """Return the service's log; None where it cannot be read."""
     return await asyncio.to_thread(bench.server.launch.logged)
 
 
-def _absent(secret: str, content: str | None) -> Judgement:
+def absent(secret: str, content: str | None) -> Judgement:
+    """Judge that a secret does not stand in what was said somewhere."""
     if content is None:
         return Judgement(Verdict.INCONCLUSIVE, "something to look through", "it cannot be read")
     return verdict_of(

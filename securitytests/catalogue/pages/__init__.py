@@ -1,0 +1,1 @@
+"""Page checks: what is answered over HTTP, to whom, and what a browser may do with it."""
