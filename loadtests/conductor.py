@@ -265,7 +265,7 @@ class Conductor:
         """What can be said of this repeat by itself; a run's verdict needs all of them."""
         if self.result is None:
             return "measuring"
-        reasons = reasons_against(self.result, 10 * self.assignment.late_us)
+        reasons = reasons_against(self.result, {"response_mean_us": 10 * self.assignment.late_us})
         return f"INVALID: {reasons[0]}" if reasons else "VALID, this repeat by itself"
 
     def _ledgers(self, *, aside: bool = False) -> list[Ledger]:
@@ -284,10 +284,10 @@ class Conductor:
         deadline = time.monotonic() + self.assignment.drain_s
         end = self._end()
         unsent = (self._timetable.fate & SENT) == 0
-        audience = parts.Audience(self._ledgers(), end, unsent)
+        audience = parts.Audience(self._ledgers(), end, unsent, ~unsent)
         while time.monotonic() < deadline and self.receivers.failure is None:
             latencies.flush()
-            thinned = sum(one.thinned for one in self._ledgers())
+            thinned = sum(audience.thinned(one) for one in self._ledgers())
             open_ones = any(one.ready for one in self.receivers.subscribers)
             due = audience.size[self._timetable.window_first :].sum() - thinned
             if not open_ones or (latencies.response.count >= due and not self._behind(audience)):
@@ -297,7 +297,7 @@ class Conductor:
     def _behind(self, audience: parts.Audience) -> bool:
         """Tell whether somebody still waits for something it was not told was left out."""
         ledgers = [*self._ledgers(), *self._ledgers(aside=True)]
-        return any(audience.missing(one) > one.thinned for one in ledgers)
+        return any(audience.missing(one) > audience.thinned(one) for one in ledgers)
 
     def _void(self, outages: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
         """Tell of each event whether nobody is owed it: not acknowledged during an outage."""

@@ -206,7 +206,7 @@ class Connection:
         said = self.walker.others
         self.walker.others = []
         while said and self.stage in _UNDER_WAY:
-            text = said.pop(0)
+            text = said.pop(0).text
             if self.stage is Stage.AUTHENTICATION:
                 if _mark(self._target.authentication.accepted) in text:
                     self._enter_subscription()

@@ -10,7 +10,7 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from loadtests.histogram import Recorder
+from loadtests.histogram import PERCENTILES, Recorder
 from loadtests.results import RepeatResult
 from loadtests.sampler import Sample
 from loadtests.scenarios import Asked, Scenario, Seen, Values
@@ -25,8 +25,6 @@ EVENTS_BEYOND = 10
 REPEATS_FOR_INTERVAL = 5
 
 _RESAMPLES = 2000
-
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 
 #: What is summed over repeats: name, unit, how one repeat counts it.
 _TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
@@ -183,6 +181,9 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
         values["receive_lag_max_us"] = (lag.max_us, "us")
         if enough(99, lag.count):
             values["receive_lag_p99_us"] = (lag.percentile_us(99), "us")
+    if result.host is not None:
+        values["host_busy_percent"] = (result.host.busy_percent, "percent")
+        values["host_others_percent"] = (result.host.others_percent, "percent")
     if result.clock_bound_us:
         values["clock_bound_us"] = (result.clock_bound_us, "us")
     if result.part.moves_lag_p99_us is not None:

@@ -6,6 +6,7 @@ RFC 6455 section 5 gives the layout.
 """
 
 import struct
+from typing import NamedTuple
 
 #: No message of a broadcast service comes near this; a longer length is a broken or hostile peer.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -24,6 +25,13 @@ def marker(run: str) -> bytes:
 def identifier(run: str, number: int) -> str:
     """Return the identifier of event `number` of `run`."""
     return f"wsp-{run}-{number:0{NUMBER_DIGITS}d}"
+
+
+class Other(NamedTuple):
+    """A whole message without an event of ours, `behind` so many events of its chunk."""
+
+    text: bytes
+    behind: int
 
 
 class Walker:
@@ -59,7 +67,7 @@ class Walker:
         self._held_bytes = 0
         self._need = 0
         self._fragments: list[bytes] | None = None
-        self.others: list[bytes] = []
+        self.others: list[Other] = []
         self.controls: list[tuple[int, bytes]] = []
         self.fault: str | None = None
 
@@ -125,7 +133,7 @@ class Walker:
         found = data.find(mark, at, stop)
         if found < 0:
             text = data[at:stop]
-            self.others.append(text)
+            self.others.append(Other(text, len(numbers)))
             if self.fences and any(fence in text for fence in self.fences):
                 self.fences = ()
                 numbers.clear()

@@ -16,6 +16,9 @@ from monitor.contract import evidence
 HIGHEST_US = 3_600_000_000
 SIGNIFICANT_DIGITS = 3
 
+#: The percentiles that are reported, by the name they have in a metric.
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+
 _HALF_MAGNITUDE = 10  # 2^11 sub-buckets resolve three digits
 _MASK = (1 << (_HALF_MAGNITUDE + 1)) - 1
 

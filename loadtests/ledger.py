@@ -6,6 +6,8 @@ what went missing, not with the length of the run.
 
 from collections.abc import Sequence
 
+from loadtests.thinning import Notice
+
 
 class Ledger:
     """What one subscriber received of the events from `joined` on.
@@ -19,8 +21,8 @@ class Ledger:
         "duplicated",
         "joined",
         "left",
+        "notices",
         "reordered",
-        "thinned",
         "window",
     )
 
@@ -31,8 +33,8 @@ class Ledger:
         self.left: int | None = None
         self.duplicated = 0
         self.reordered = 0
-        #: Events the service announced it left out for this subscriber.
-        self.thinned = 0
+        #: What the service said it left out for this subscriber, in the order it said so.
+        self.notices: list[Notice] = []
         self._highest = joined - 1
         self._missing: set[int] = set()
 
@@ -65,6 +67,15 @@ class Ledger:
             self.duplicated += measured
         return False
 
+    def announced(self, newest: int, omitted: int, span: int | None) -> None:
+        """Note that the service left out events; `newest` is the last that came right before."""
+        self.notices.append(Notice(max(newest, self._highest), omitted, span))
+
+    @property
+    def thinned(self) -> int:
+        """Events the service announced it left out, in the window or not."""
+        return sum(notice.omitted for notice in self.notices)
+
     def expected(self, end: int) -> int:
         """Count the measured events before `end` this subscriber was there for."""
         return max(0, self.stop(end) - self.start)
@@ -77,7 +88,14 @@ class Ledger:
 
     def missing(self, end: int) -> list[int]:
         """Return the measured events before `end` that were owed and have not come, in order."""
-        start, stop = self.start, self.stop(end)
+        return self._absent(self.start, end)
+
+    def absent(self, end: int) -> list[int]:
+        """Return the same with those of the warm-up."""
+        return self._absent(self.joined, end)
+
+    def _absent(self, start: int, end: int) -> list[int]:
+        stop = self.stop(end)
         waited = [number for number in self._missing if start <= number < stop]
         return [*sorted(waited), *range(max(start, self._highest + 1), stop)]
 

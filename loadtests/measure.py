@@ -25,6 +25,7 @@ from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
 from loadtests.course import Point, steady
 from loadtests.figures import Measured, null_figures, repeat_metrics
+from loadtests.hostload import noted
 from loadtests.objectives import kept
 from loadtests.plan import Plan, check_point, peer_of
 from loadtests.record import Clock
@@ -84,6 +85,8 @@ class Evidence:
         interrupted: bool,
     ) -> Path:
         """Judge the run, write it, and return its folder."""
+        samples = tuple(sampling.samples())
+        results = [noted(result, samples) for result in results]
         judgement = judge_run(
             results,
             calibration=calibration,
@@ -91,8 +94,8 @@ class Evidence:
             load_average=self._load_average,
             cores=os.cpu_count() or 1,
             interrupted=interrupted,
+            doubts=self._plan.scenario.doubts(self._plan.asked, results),
         )
-        samples = tuple(sampling.samples())
         measured = Measured(
             tuple(results),
             samples,
@@ -259,7 +262,9 @@ class _Session:
             on_restart=on_restart,
         )
         self._sampling.watch(Watch(number, launch.pid))
-        figures = repeat_metrics(result, self._sampling.samples())
+        samples = self._sampling.samples()
+        result = noted(result, samples)
+        figures = repeat_metrics(result, samples)
         held = kept(self._plan.sought, figures)
         trusted = believable(result, self._plan.bounds_us)
         result = msgspec.structs.replace(

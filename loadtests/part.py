@@ -12,14 +12,26 @@ from loadtests.latencies import INTERVAL_NS, Latencies
 from loadtests.ledger import Ledger
 from loadtests.receivers import Subscriber
 from loadtests.results import Admission, IntervalPart, Part, Slow
-from loadtests.timetable import Timetable
+from loadtests.thinning import excused
+from loadtests.timetable import SENT, Timetable
 
 
 class Audience:
-    """Which events which ledgers were there for; `void` events were owed to nobody."""
+    """Which events which ledgers were there for; `void` events were owed to nobody.
 
-    def __init__(self, ledgers: Sequence[Ledger], end: int, void: NDArray[np.bool_]) -> None:
+    `sent` tells of each event whether it was: the service can have left out no other.
+    """
+
+    def __init__(
+        self,
+        ledgers: Sequence[Ledger],
+        end: int,
+        void: NDArray[np.bool_],
+        sent: NDArray[np.bool_],
+    ) -> None:
         self._is_void = void
+        self._sent = sent
+        self._sent_before = np.concatenate(([0], np.cumsum(sent)))
         self._void = np.concatenate(([0], np.cumsum(void)))
         self._end = end
         steps = np.zeros(end + 1, dtype=np.int64)
@@ -42,6 +54,15 @@ class Audience:
         absent = ledger.missing(self._end)
         return len(absent) - int(self._is_void[absent].sum()) if absent else 0
 
+    def thinned(self, ledger: Ledger) -> int:
+        """Count those of them that the service announced it left out."""
+        if not ledger.notices:
+            return 0
+        absent = np.array(ledger.absent(self._end), dtype=np.int64)
+        absent = absent[self._sent[absent] & ~self._is_void[absent]]
+        chosen = excused(absent, ledger.notices, self._sent_before)
+        return int((chosen >= ledger.start).sum())
+
 
 def measure(
     subscribers: Sequence[Subscriber],
@@ -55,14 +76,15 @@ def measure(
 ) -> Part:
     """Sum up one process: `end` is the first event that is not measured any more.
 
-    What the service announced as thinned excuses deliveries that did not come, never more:
-    announcements may include events outside the window. A resumed connection has the ledger of
+    What the service announced as thinned excuses deliveries that did not come, in the stretch
+    each announcement speaks of, never more. A resumed connection has the ledger of
     the one before it, which is counted once.
     """
     latencies.finish()
     there = [one for one in subscribers if one.admitted and not one.aside]
     newest = {id(one.ledger): one for one in there}
-    audience = Audience([one.ledger for one in newest.values()], end, void)
+    sent = (latencies.timetable.fate & SENT) > 0
+    audience = Audience([one.ledger for one in newest.values()], end, void, sent)
     counts: Counter[str] = Counter()
     held = 0
     for one in newest.values():
@@ -92,7 +114,7 @@ def measure(
         cpu_percent=cpu_percent,
         rss_bytes=rss_bytes,
         fanout={name: recorder.state() for name, recorder in fanout.items()},
-        slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void),
+        slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void, sent),
         void=int(void[first:end].sum()),
     )
 
@@ -123,7 +145,7 @@ def nothing() -> Part:
 
 def _count(ledger: Ledger, audience: Audience) -> dict[str, int]:
     expected, missing = audience.owed(ledger), audience.missing(ledger)
-    thinned = min(ledger.thinned, missing)
+    thinned = audience.thinned(ledger)
     return {
         "expected": expected,
         "received": expected - missing,
@@ -134,8 +156,10 @@ def _count(ledger: Ledger, audience: Audience) -> dict[str, int]:
     }
 
 
-def _slow(aside: Sequence[Subscriber], end: int, void: NDArray[np.bool_]) -> Slow:
-    audience = Audience([one.ledger for one in aside], end, void)
+def _slow(
+    aside: Sequence[Subscriber], end: int, void: NDArray[np.bool_], sent: NDArray[np.bool_]
+) -> Slow:
+    audience = Audience([one.ledger for one in aside], end, void, sent)
     counts: Counter[str] = Counter()
     for one in aside:
         counts.update(_count(one.ledger, audience))

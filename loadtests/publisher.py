@@ -288,7 +288,7 @@ class Player:
             self._connection.receive(self._connection.opened(chunk))
         else:
             self._connection.lost("the target closed the transport")
-        self._answers.read(self._connection.walker.others)
+        self._answers.read([one.text for one in self._connection.walker.others])
         self._connection.walker.others.clear()
         if self._connection.stage is Stage.CLOSED:
             self.fault = self._connection.answer

@@ -326,7 +326,7 @@ class Receivers:
             range(numbers[0], numbers[0] + len(numbers))
         )
         if connection.walker.others:
-            self._notices(subscriber)
+            self._notices(subscriber, numbers)
             clean = False
         if connection.stage is not stage:
             self._moved(subscriber, stage, at_ns)
@@ -342,15 +342,23 @@ class Receivers:
             self._write(subscriber)
         return numbers, consecutive
 
-    def _notices(self, subscriber: Subscriber) -> None:
-        """Count what the service says it left out; other messages are none of ours."""
+    def _notices(self, subscriber: Subscriber, numbers: list[int]) -> None:
+        """Note what the service says it left out; other messages are none of ours.
+
+        `numbers` are the events of the same chunk.
+        """
         others, subscriber.connection.walker.others = subscriber.connection.walker.others, []
         if not self._thinned:
             return
-        for text in others:
+        publish = self._target.publish
+        for text, behind in others:
             if self._thinned in text:
-                notice = msgspec.json.decode(text)
-                subscriber.ledger.thinned += int(notice[self._target.publish.thinned_count])
+                said = msgspec.json.decode(text)
+                span = None
+                if publish.thinned_from is not None and publish.thinned_to is not None:
+                    span = int(said[publish.thinned_to]) - int(said[publish.thinned_from]) + 1
+                newest = max(numbers[:behind], default=-1)
+                subscriber.ledger.announced(newest, int(said[publish.thinned_count]), span)
 
     def _moved(self, subscriber: Subscriber, before: Stage, at_ns: int) -> None:
         """React to a new stage of a connection."""

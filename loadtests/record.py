@@ -19,6 +19,7 @@ from loadtests.histogram import Recorder
 from loadtests.latencies import INTERVAL_NS
 from loadtests.plan import Plan
 from loadtests.results import RepeatResult
+from loadtests.sampler import HOST, OTHERS
 from loadtests.spread import FIGURES
 from loadtests.timeline import percentile_us
 from loadtests.validity import RunJudgement
@@ -164,6 +165,8 @@ def _timeline(results: Sequence[RepeatResult]) -> Iterator[Row]:
 
 def _resources(measured: Measured, clock: Clock) -> Iterator[Row]:
     for one in measured.samples:
+        if one.role in {HOST, OTHERS}:
+            continue  # of the machine, not of a process tree: figures of each repeat
         yield (
             one.repeat,
             clock.at_s(one.at_ns),

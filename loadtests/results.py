@@ -145,6 +145,13 @@ class Restart(msgspec.Struct, frozen=True, tag="restart"):
     """Asks whoever started us to restart the target now."""
 
 
+class HostLoad(msgspec.Struct, frozen=True):
+    """What was used of all cores in the window, in percent: by everybody; by neither side."""
+
+    busy_percent: float
+    others_percent: float
+
+
 class RepeatResult(msgspec.Struct, frozen=True):
     """One repeat as it was; `window_s` is the measured time, zero if it never came to that.
 
@@ -178,3 +185,5 @@ class RepeatResult(msgspec.Struct, frozen=True):
     clocks: tuple[str, ...] = ()
     #: How far wrong a response time can be because clocks of several hosts were compared.
     clock_bound_us: float = 0.0
+    #: None where it is not known.
+    host: HostLoad | None = None

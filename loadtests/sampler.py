@@ -10,7 +10,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,10 @@ _THOROUGH_EVERY = 5
 _NICENESS = 19
 
 _PUBLISHER = "loadtests.publisher"
+
+#: Roles of samples that are about the machine: all its cores, and what was used of them by
+#: processes that are neither side's. `processes` is then the number of cores.
+HOST, OTHERS = "host", "others"
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -129,12 +133,41 @@ class Tree:
         return used - before
 
 
+class Host:
+    """The machine as a whole, remembered between samples."""
+
+    def __init__(self) -> None:
+        self._cores = psutil.cpu_count() or 1
+        self._before: tuple[int, float, float] | None = None
+
+    def sample(self, repeat: int, known: Sequence[Sample]) -> Iterator[Sample]:
+        """Yield how busy it was, and with whom but for the `known` roles and this process."""
+        now = (time.monotonic_ns(), _busy_s(), time.process_time())
+        before, self._before = self._before, now
+        if before is None:
+            return
+        seconds = (now[0] - before[0]) / 1e9
+        busy_percent = 100 * (now[1] - before[1]) / seconds
+        ours_percent = 100 * (now[2] - before[2]) / seconds
+        ours_percent += sum(one.cpu_percent or 0.0 for one in known)
+        for role, percent in ((HOST, busy_percent), (OTHERS, busy_percent - ours_percent)):
+            yield Sample(now[0], repeat, role, self._cores, 0, None, percent, None, 0)
+
+
+def _busy_s() -> float:
+    """CPU seconds of all cores since boot; what a hypervisor took from us is somebody else's."""
+    times = psutil.cpu_times()
+    names = ("user", "nice", "system", "irq", "softirq", "steal")
+    return float(sum(getattr(times, name, 0.0) for name in names))
+
+
 def main(out: Path) -> None:
     """Sample until stdin closes."""
     os.nice(_NICENESS)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     trees: list[Tree] = []
+    host = Host()
     repeat = 0
     encode = msgspec.json.Encoder().encode
     due = time.monotonic()
@@ -147,13 +180,14 @@ def main(out: Path) -> None:
                     return
                 watch = msgspec.json.decode(line, type=Watch)
                 repeat, trees = watch.repeat, _merged(trees, watch)
+            found: list[Sample] = []
             for turn, tree in enumerate(trees):
                 thorough = number % _THOROUGH_EVERY == turn
                 if thorough:
                     tree.discover()
-                file.writelines(
-                    encode(sample) + b"\n" for sample in tree.sample(repeat, thorough=thorough)
-                )
+                found += tree.sample(repeat, thorough=thorough)
+            found += host.sample(repeat, found)
+            file.writelines(encode(sample) + b"\n" for sample in found)
             due = max(due + INTERVAL_S, time.monotonic())
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from flask import Response, request
 
 from loadtests.conductor import Standing
-from loadtests.figures import PERCENTILES, enough
+from loadtests.figures import enough
+from loadtests.histogram import PERCENTILES
 
 _KEY = "wsproof"
 _TITLE = "Delivery"

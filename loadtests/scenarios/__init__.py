@@ -128,6 +128,15 @@ class Scenario:
         return {}
 
     @classmethod
+    def doubts(
+        cls,
+        asked: Asked,  # noqa: ARG003 - for subclasses
+        results: Sequence[RepeatResult],  # noqa: ARG003
+    ) -> tuple[str, ...]:
+        """Say what this scenario has against its own figures; the run is then SUSPECT."""
+        return ()
+
+    @classmethod
     def lacks(cls, target: Target) -> str | None:
         """Return the key of the profile that is missing, or None if the scenario applies."""
         return next((key for key in cls.needs if not _found(target, key)), None)

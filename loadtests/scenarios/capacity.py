@@ -52,19 +52,50 @@ class Capacity(Scenario):
 
     @classmethod
     def conclude(cls, asked: Asked, results: Sequence[RepeatResult]) -> dict[str, Metric]:
-        """What was confirmed, and what ended the search."""
+        """What was confirmed, and what ended the search; a search that failed has no figure."""
         found: dict[str, Metric] = {}
-        for label, name, unit, limit in (
-            ("clients", "capacity_clients", "clients", _most_clients()),
-            ("rate", "capacity_events_per_s", "events/s", _most_rate(asked)),
-        ):
-            tries = [one for one in results if one.point.startswith(f"{label}_")]
+        for label, name, unit, limit in _searches(asked):
+            tries = _tries(results, label)
             value = _confirmed(tries, label)
-            if tries:
+            if value or _nothing_holds(tries, label):
                 ended = _ended_by(tries, label, value, limit)
                 statistic = f"most that kept the objectives; ended by {ended}"
                 found[name] = Metric(float(value), unit, statistic, samples=len(tries))
         return found
+
+    @classmethod
+    def doubts(cls, asked: Asked, results: Sequence[RepeatResult]) -> tuple[str, ...]:
+        """Why a search found nothing, where it was not that even one was too much."""
+        said = []
+        for label, name, _unit, _limit in _searches(asked):
+            tries = _tries(results, label)
+            if _confirmed(tries, label) or _nothing_holds(tries, label):
+                continue
+            spoilt = sum(not one.believed for one in tries)
+            missed = sum(one.believed and not one.kept for one in tries)
+            said.append(
+                f"{name}: not found. Of {len(tries)} attempts, {spoilt} say nothing of the target"
+                f" (the host or the generator could not follow), {missed} missed an objective, and"
+                f" none held {CONFIRMATIONS} times in a row; each repeat has its reasons"
+            )
+        return tuple(said)
+
+
+def _searches(asked: Asked) -> tuple[tuple[str, str, str, int], ...]:
+    """Label, figure, unit and limit of each search."""
+    return (
+        ("clients", "capacity_clients", "clients", _most_clients()),
+        ("rate", "capacity_events_per_s", "events/s", _most_rate(asked)),
+    )
+
+
+def _tries(results: Sequence[RepeatResult], label: str) -> list[RepeatResult]:
+    return [one for one in results if one.point.startswith(f"{label}_")]
+
+
+def _nothing_holds(tries: Sequence[RepeatResult], label: str) -> bool:
+    """Tell whether the least there is was tried, believed, and missed an objective."""
+    return any(_value(one, label) == 1 and one.believed and not one.kept for one in tries)
 
 
 def _search(label: str, point: Callable[[int], Point], start: int, limit: int) -> Steps:

@@ -21,7 +21,7 @@ def frame(opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:
 def walk(chunks: list[bytes]) -> tuple[list[int], list[bytes], list[tuple[int, bytes]], str | None]:
     walker = Walker(marker(RUN))
     numbers = [number for chunk in chunks for number in walker.feed(chunk)]
-    return numbers, walker.others, walker.controls, walker.fault
+    return numbers, [one.text for one in walker.others], walker.controls, walker.fault
 
 
 @st.composite

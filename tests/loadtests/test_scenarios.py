@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from loadtests.assignment import load_schedule
+from loadtests.course import Point
 from loadtests.figures import complete_events
 from loadtests.histogram import Recorder
 from loadtests.plan import Plan, make_plan
@@ -176,32 +177,73 @@ def test_a_target_that_does_not_promise_it_is_not_measured(profile: Profile, nam
         make_plan(find(name), load_target(profile(NULL_SERVER)))
 
 
-def test_capacity_confirms_what_held_and_says_what_ended_the_search(profile: Profile) -> None:
-    scenario = find("capacity")
-    plan = make_plan(scenario, load_target(profile(NULL_SERVER)), clients=50, rate=500.0)
-    results: list[RepeatResult] = []
-    steps = scenario.steps(plan.asked)
-    try:
-        point = next(steps)
-        while True:
-            kept = point.clients <= 130
-            believed = point.peak_rate <= 900
+class Search:
+    """A whole search of capacity on a target that keeps and is believed as told."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        kept: Callable[[Point], bool],
+        believed: Callable[[Point], bool],
+        most: int = 1000,
+    ) -> None:
+        scenario = find("capacity")
+        plan = make_plan(scenario, load_target(profile(NULL_SERVER)), clients=50, rate=500.0)
+        results: list[RepeatResult] = []
+        steps = scenario.steps(plan.asked)
+        outcome: Outcome | None = None
+        while len(results) < most:
+            try:
+                point = steps.send(outcome) if outcome else next(steps)
+            except StopIteration:
+                break
+            outcome = Outcome(kept(point), believed(point))
             results.append(
                 replace(
                     GOOD,
                     point=point.label,
-                    kept=kept,
-                    believed=believed,
-                    counted=point.counted and kept and believed,
+                    kept=outcome.kept,
+                    believed=outcome.believed,
+                    counted=point.counted and outcome.kept and outcome.believed,
                 )
             )
-            point = steps.send(Outcome(kept, believed))
-    except StopIteration:
-        found = scenario.conclude(plan.asked, results)
+        self.found = scenario.conclude(plan.asked, results)
+        self.doubts = scenario.doubts(plan.asked, results)
+
+
+def test_capacity_confirms_what_held_and_says_what_ended_the_search(profile: Profile) -> None:
+    search = Search(profile, lambda one: one.clients <= 130, lambda one: one.peak_rate <= 900)
+    found = search.found
     assert 115 <= found["capacity_clients"].value <= 130
     assert found["capacity_clients"].statistic.endswith("ended by a missed objective")
     assert 800 <= found["capacity_events_per_s"].value <= 900
     assert "the generator" in found["capacity_events_per_s"].statistic
+    assert search.doubts == ()
+
+
+def test_a_search_that_nothing_can_be_believed_of_has_no_figure_and_says_why(
+    profile: Profile,
+) -> None:
+    search = Search(profile, lambda _: True, lambda one: one.label.startswith("rate"))
+    assert list(search.found) == ["capacity_events_per_s"]
+    (doubt,) = search.doubts
+    assert doubt.startswith("capacity_clients: not found. Of 6 attempts, 6 say nothing of the")
+
+
+def test_a_target_that_cannot_even_serve_one_has_a_capacity_of_none(profile: Profile) -> None:
+    search = Search(profile, lambda one: one.label.startswith("rate"), lambda _: True)
+    assert search.found["capacity_clients"].value == 0
+    assert search.found["capacity_clients"].statistic.endswith("ended by a missed objective")
+    assert search.doubts == ()
+
+
+def test_a_search_that_was_interrupted_has_no_figure(profile: Profile) -> None:
+    search = Search(profile, lambda _: True, lambda _: True, most=2)
+    assert search.found == {}
+    assert [one.split(":")[0] for one in search.doubts] == [
+        "capacity_clients",
+        "capacity_events_per_s",
+    ]
 
 
 def test_a_curve_is_the_same_schedule_for_conductor_and_publisher(

@@ -69,7 +69,8 @@ def test_an_audience_owes_each_event_to_who_was_there_and_void_ones_to_nobody(
     ledgers = [Ledger(window, joined) for joined, _ in stays]
     for ledger, (_, left) in zip(ledgers, stays, strict=True):
         ledger.left = left
-    audience = Audience(ledgers, end, np.array([number in void for number in range(10)]))
+    is_void = np.array([number in void for number in range(10)])
+    audience = Audience(ledgers, end, is_void, ~is_void)
 
     def there(ledger: Ledger, number: int) -> bool:
         stays_on = ledger.left is None or number < ledger.left

@@ -1,7 +1,9 @@
 import msgspec
+import numpy as np
 import pytest
 
-from loadtests.results import Admission, Part, Passage, RepeatResult
+from loadtests.histogram import Recorder
+from loadtests.results import Admission, HostLoad, Part, Passage, RepeatResult
 from loadtests.validity import (
     GENERATOR_CPU_PERCENT,
     Calibration,
@@ -111,9 +113,10 @@ def test_a_busy_generator_makes_the_run_invalid() -> None:
     assert "80 % of a core" in judged.reasons[0]
 
 
-def starved(late_us: int) -> RepeatResult:
-    lag = {"count": 4, "sum_ns": 4_000 * late_us}
-    return replace(GOOD, part=replace(PART, loop_lag=lag))
+def starved(*late_us: int) -> RepeatResult:
+    lag = Recorder()
+    lag.record(np.array(late_us, dtype=np.int64) * 1000)
+    return replace(GOOD, part=replace(PART, loop_lag=lag.state()))
 
 
 def test_receivers_may_be_late_by_a_fifth_of_the_bound_on_average() -> None:
@@ -121,6 +124,51 @@ def test_receivers_may_be_late_by_a_fifth_of_the_bound_on_average() -> None:
     judged = judge(starved(1001))
     assert judged.verdict is RunVerdict.INVALID
     assert "the receivers themselves read 1,001 µs late on average" in judged.reasons[0]
+
+
+def test_a_bound_on_a_percentile_is_held_against_the_receivers_own_percentile() -> None:
+    # On average they are punctual: only the tail is theirs.
+    now_and_then = starved(*[100] * 980, *[4_500] * 20)
+    assert judge(now_and_then).verdict is RunVerdict.VALID
+    null = Calibration({"response_p50_us": 500.0, "response_p99_us": 2_000.0})
+    bounds = {"response_p50_us": 20_000.0, "response_p99_us": 20_000.0}
+    judged = judge(now_and_then, calibration=null, bounds_us=bounds)
+    assert judged.verdict is RunVerdict.INVALID
+    assert "late (p99), over 20% of the bound of 20,000" in judged.reasons[0]
+    assert len(judged.reasons) == 1
+    punctual = starved(*[100] * 980, *[3_900] * 20)
+    assert judge(punctual, calibration=null, bounds_us=bounds).verdict is RunVerdict.VALID
+
+
+def crowded(busy_percent: float, others_percent: float) -> RepeatResult:
+    return replace(GOOD, host=HostLoad(busy_percent, others_percent))
+
+
+@pytest.mark.parametrize("host", [(100, 19), (89, 80), (50, 0)])
+def test_others_do_no_harm_where_a_core_is_free_or_they_take_little(host: tuple[int, int]) -> None:
+    assert judge(crowded(*host)).verdict is RunVerdict.VALID
+
+
+def test_a_full_machine_that_others_filled_judges_no_latency() -> None:
+    judged = judge(crowded(100, 60))
+    assert judged.verdict is RunVerdict.INVALID
+    assert "100 % busy in the window, 60 % with processes that are neither" in judged.reasons[0]
+    assert judge(crowded(100, 60), *[GOOD] * 2).verdict is RunVerdict.INVALID  # of none it is known
+    quiet = crowded(60, 0)
+    assert judge(crowded(100, 60), quiet, quiet).verdict is RunVerdict.SUSPECT
+
+
+def test_where_no_latency_is_judged_a_full_machine_makes_the_run_suspect() -> None:
+    judged = judge(GOOD, replace(crowded(100, 60), repeat=2), bounds_us={})
+    assert judged.verdict is RunVerdict.SUSPECT
+    assert judged.reasons[0].startswith("repeat 2: all cores were 100 % busy")
+
+
+def test_what_a_scenario_holds_against_its_figures_makes_the_run_suspect() -> None:
+    judged = judge(GOOD, doubts=("capacity: not found",))
+    assert judged == RunJudgement(
+        RunVerdict.SUSPECT, ("capacity: not found",), ((RunVerdict.VALID, ()),)
+    )
 
 
 def test_receivers_starved_in_one_repeat_of_three_make_the_run_suspect() -> None:

@@ -1,0 +1,61 @@
+"""Which missing deliveries a service's own notices excuse. Pure.
+
+A notice says how many events were left out for one subscriber, and may say over how many offsets.
+Then it excuses nothing outside that stretch; without it, as many as it says, the earliest first.
+Either way one from the warm-up is spent there and does not pay for a loss in the window.
+"""
+
+import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from loadtests.histogram import Integers
+
+
+class Notice(NamedTuple):
+    """One notice: the newest event that had come before it, events left out, offsets it spans.
+
+    `span` is None where the service does not say from where to where.
+    """
+
+    after: int
+    omitted: int
+    span: int | None
+
+
+def excused(missing: Integers, notices: Sequence[Notice], sent_before: Integers) -> Integers:
+    """Return which of the missing events, in order, are excused: as many as the notices allow.
+
+    `missing` are numbers of events that were sent and owed and did not come; `sent_before[n]`
+    counts the events before n that were sent, as only those can have an offset. A notice with a
+    span speaks of that many events after the newest that had come; one without may be said before
+    what was left out, after it, or out of turn. Where more is missing than was announced, the
+    earliest are excused.
+    """
+    reaches = [(*_reach(notice, sent_before), notice.omitted) for notice in notices]
+    reaches.sort()
+    open_ones: list[list[int]] = []  # [last event, events left] of each, the first to end on top
+    found, begun = [], 0
+    for number in missing.tolist():
+        while begun < len(reaches) and reaches[begun][0] < number:
+            heapq.heappush(open_ones, list(reaches[begun][1:]))
+            begun += 1
+        while open_ones and (open_ones[0][0] < number or not open_ones[0][1]):
+            heapq.heappop(open_ones)
+        if open_ones:
+            open_ones[0][1] -= 1
+            found.append(number)
+        elif begun == len(reaches):
+            break
+    return np.array(found, dtype=np.int64)
+
+
+def _reach(notice: Notice, sent_before: Integers) -> tuple[int, int]:
+    """Return the event after which a notice's stretch begins, and its last."""
+    end = len(sent_before)
+    if notice.span is None:
+        return -1, end
+    last = int(sent_before[min(notice.after + 1, end - 1)]) + notice.span
+    return notice.after, int(np.searchsorted(sent_before, last)) - 1
