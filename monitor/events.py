@@ -35,7 +35,7 @@ Redact = Callable[[str], tuple[str, int]]
 
 _NO_OFFSET = timedelta(0)
 
-# Short and plain, or hex as of a UUID, and a number: no secret or e-mail address is, and nothing in it is invisible.
+# Short and plain, or hex as of a UUID, with a number: nothing in it is secret or invisible.
 _PLAIN_NAME = re.compile(
     r"[A-Za-z0-9_. -]{1,15}"
     r"|(?:[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[0-9a-f]{16})(?:-[0-9]{1,9})?"

@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 
+import msgspec
 from websockets.http11 import Request
 
 from monitor import wire
@@ -15,7 +16,7 @@ from monitor.admission import Admission, Admissions
 from monitor.authority import Authority
 from monitor.connection import Connection
 from monitor.eventlog import EventLog
-from monitor.events import restore
+from monitor.events import StoredEvent, restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
@@ -362,7 +363,24 @@ def _reload(journal: Journal, settings: Settings) -> EventLog:
         tail[0].offset - 1 if tail else journal.last,
         max_bytes=settings.log_bytes,
     )
-    events.note([(event.offset, event) for event in map(restore, journal.states())])
+    states = [_restored(journal, payload) for payload in journal.states()]
+    events.note([(event.offset, event) for event in states])
     for entry in tail:
+        _restored(journal, entry.payload, entry.offset)
         events.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
     return events
+
+
+def _restored(journal: Journal, payload: bytes, offset: int | None = None) -> StoredEvent:
+    """Return a stored event, if it is what was stored (at `offset`).
+
+    Raises:
+        UsageError: it is not: what would be delivered was damaged on the disk.
+    """
+    try:
+        event = restore(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise journal.damaged(f"an event cannot be read: {error}") from error
+    if offset is not None and event.offset != offset:
+        raise journal.damaged(f"at offset {offset} stands the event of {event.offset}")
+    return event

@@ -39,6 +39,8 @@ _WAL_BYTES = _CHECKPOINT_PAGES * _PAGE_BYTES
 #: Fewest rows one `prune` looks at.
 _PRUNE_ROWS = 200
 
+_LEFT_AS_IT_IS = "it was left as it is: restore it, or move it away to start with an empty journal"
+
 _SCHEMA = f"""
 CREATE TABLE events (
     offset INTEGER PRIMARY KEY, payload BLOB NOT NULL, type TEXT NOT NULL, run TEXT, phase TEXT,
@@ -277,6 +279,11 @@ class Journal:
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._database.close()
 
+    def damaged(self, what: str) -> UsageError:
+        """Return the error that says so; the file is closed, and stays as it is."""
+        self._database.close()
+        return UsageError(f"journal {self._path}: damaged: {what}; {_LEFT_AS_IT_IS}")
+
     def used_bytes(self) -> int:
         """Return the bytes of the file's pages in use: what `max_bytes` bounds."""
         (pages,) = self._row("PRAGMA page_count")
@@ -378,7 +385,7 @@ def _advice(error: Exception) -> str:
         return "another process, most likely a running `wsproof serve`, uses this state folder"
     if isinstance(error, OSError) or (code is not None and code & 0xFF in _DEVICE_ERRORS):
         return "check its permissions, its owner and the space left in its folder"
-    return "it was left as it is: restore it, or move it away to start with an empty journal"
+    return _LEFT_AS_IT_IS
 
 
 # Extended result codes carry these in their low byte (https://www.sqlite.org/rescode.html).

@@ -1,10 +1,12 @@
 """The monitor as a process, spoken to over real sockets."""
 
+import contextlib
 import http.client
 import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -30,6 +32,12 @@ def get(monitor, path, headers=None, method="GET"):
     body = answer.read()
     connection.close()
     return answer.status, answer.headers, body
+
+
+def serve(state, *flags):
+    """Run a server that ends by itself; return how it ended, and what it said."""
+    command = [*WSPROOF, "serve", "--port", "0", "--state", str(state), *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 
 def bearer(token):
@@ -411,6 +419,30 @@ def test_sigterm_tells_every_client_and_loses_nothing_acknowledged(start_monitor
         assert reader.until("subscribed")[-1]["offset"] == 100
 
 
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        ("events", "X'7B22FF00'"),
+        ("phases", "X'7B22FF00'"),
+        ("events", "CAST(replace(payload, '\"offset\":1', '\"offset\":7') AS BLOB)"),
+        ("events", "CAST(replace(payload, 'chapter', X'FF') AS BLOB)"),
+    ],
+)
+def test_a_damaged_event_in_the_journal_is_told_with_exit_2(start_monitor, table, damage):
+    monitor = start_monitor()
+    with Peer(monitor.url, **bearer(monitor.token("publish"))) as writer:
+        writer.hear()
+        assert writer.publish(event(message="chapter"), event(phase="other"))["offsets"] == [1, 2]
+    monitor.stop()
+    with contextlib.closing(sqlite3.connect(monitor.state / "journal.db")) as journal, journal:
+        journal.execute(f"UPDATE {table} SET payload = {damage} WHERE offset = 1")  # noqa: S608
+    done = serve(monitor.state)
+    assert done.returncode == 2
+    assert "journal.db: damaged: " in done.stderr
+    assert "move it away" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_taken_port_a_bad_state_folder_and_a_bad_flag_are_told_with_exit_2(
     start_monitor, tmp_path
 ):
@@ -427,13 +459,7 @@ def test_a_taken_port_a_bad_state_folder_and_a_bad_flag_are_told_with_exit_2(
         (["--tls-certificate", "x"], "tls_key"),
         (["--nonsense"], "--nonsense"),
     ):
-        done = subprocess.run(
-            [*WSPROOF, "serve", "--port", "0", "--state", str(tmp_path / "s"), *flags],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        done = serve(tmp_path / "s", *flags)
         assert done.returncode == 2, flags
         assert said in done.stderr
         assert "Traceback" not in done.stderr
