@@ -22,7 +22,7 @@ _STALLED = 16
 _SLOW = 2
 
 #: What a slow reader takes: so many messages at a time, so often. Pings are answered in time.
-_SLOW_MESSAGES = 25
+_SLOW_MESSAGES = 8
 _SLOW_EVERY_S = 0.1
 
 #: Events published while they stall, at most; less than a second's worth of the quota.
