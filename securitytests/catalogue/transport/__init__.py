@@ -1,0 +1,1 @@
+"""Transport checks: TLS where it is due."""

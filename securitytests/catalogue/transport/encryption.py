@@ -1,0 +1,122 @@
+"""TLS: cleartext where there must be none, versions that are too old, a certificate that counts."""
+
+import asyncio
+import ssl
+import warnings
+
+import msgspec
+
+from monitor.contract.launch import Launch
+from monitor.contract.verdicts import NoVerdictError, Severity
+from securitytests.bench import Bench
+from securitytests.check import check
+from securitytests.judging import verdict_of
+from securitytests.probe.peer import Peer
+from securitytests.probe.stream import Stream, UnreachableError
+
+_VERSIONS = {
+    "TLS 1.0": ssl.TLSVersion.TLSv1,
+    "TLS 1.1": ssl.TLSVersion.TLSv1_1,
+    "TLS 1.2": ssl.TLSVersion.TLSv1_2,
+    "TLS 1.3": ssl.TLSVersion.TLSv1_3,
+}
+
+
+@check(
+    id="TL1",
+    title="A public address is not served without TLS unless it is asked for",
+    claim=None,
+    severity=Severity.HIGH,
+    references=("ASVS-4.4.1", "CWE-319"),
+    remediation="Refuse to listen beyond loopback without a certificate, unless a flag says so.",
+    cost_s=0.6,
+    tier="destructive",
+)
+async def public_cleartext(bench: Bench) -> None:
+    """Tokens that cross a network in clear text belong to whoever listens.
+
+    The service is started as `variants.public` of the profile says: with `starts = false` it must
+    end by itself, with an exit status of refusal and without a defect's trace, and without serving;
+    otherwise it must serve TLS. That it starts on loopback is seen before and after.
+    """
+    variant = bench.target.variants.get("public")
+    target = bench.target.variant("public")
+    if variant is None or target is None:
+        bench.not_applicable("the profile has no `variants.public`")
+    status, url, said = await asyncio.to_thread(_start, Launch(target))
+    if variant.starts:
+        bench.judge(verdict_of(url.startswith("wss:"), "served with TLS", url or said))
+        return
+    refused = not url and status is not None and status > 0 and "Traceback" not in said
+    actual = f"served {url}" if url else f"ended with status {status}: {said[-200:]}"
+    bench.judge(verdict_of(refused, "a refusal to start, with an exit status", actual))
+
+
+def _start(launch: Launch) -> tuple[int | None, str, str]:
+    """Return exit status, the URL it serves (empty if it does not), and what it said."""
+    try:
+        with launch:
+            return None, launch.target.url, ""
+    except NoVerdictError as error:
+        return launch.exit_status, "", str(error)
+
+
+@check(
+    id="TL2",
+    title="TLS 1.2 or later, a certificate that verifies, and no cleartext beside it",
+    claim=None,
+    severity=Severity.HIGH,
+    references=("ASVS-12.1.1", "ASVS-4.4.1", "CWE-319"),
+    remediation="Set the lowest version to TLS 1.2, and serve nothing before the handshake.",
+    cost_s=1.5,
+    variant="tls",
+)
+async def encryption(bench: Bench) -> None:
+    """An old version, or an open door beside the locked one, is as good as no lock.
+
+    With a certificate of an authority made for this run, which alone the probe trusts, TLS 1.0 and
+    1.1 must fail, and from `tls.minimum_version` on it must succeed; who trusts other authorities
+    must not be satisfied; and a handshake in clear text must not be answered with 101.
+    """
+    endpoint = bench.server.endpoint
+    if endpoint.tls is None:
+        bench.cannot_tell("the variant's URL is not wss://")
+    lowest = bench.target.tls.minimum_version
+    for name, version in _VERSIONS.items():
+        with bench.variant(name):
+            context = await asyncio.to_thread(_trusting, bench)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
+                context.minimum_version = context.maximum_version = version
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            served = await _connects(bench, context)
+            wanted = name.removeprefix("TLS ") >= lowest
+            words = {True: "a connection", False: "no connection"}
+            bench.judge(verdict_of(served == wanted, words[wanted], words[served]))
+    with bench.variant("another authority"):
+        served = await _connects(bench, ssl.create_default_context())
+        bench.judge(verdict_of(not served, "not trusted", "trusted" if served else "not trusted"))
+    with bench.variant("clear text"):
+        plain = msgspec.structs.replace(endpoint, tls=None)
+        stream = await Stream.open(plain, bench.transcript, 0, bench.address())
+        token = await bench.token()
+        answer = await Peer(stream).request(bench.handshake_request(bench.credentials(token)))
+        await stream.closed()
+        bench.judge(verdict_of(not answer.upgraded, "not upgraded", str(answer)))
+
+
+def _trusting(bench: Bench) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=bench.target.tls.authority)
+
+
+async def _connects(bench: Bench, context: ssl.SSLContext) -> bool:
+    """Tell whether a handshake with this context succeeds and the service answers in it."""
+    endpoint = msgspec.structs.replace(bench.server.endpoint, tls=context)
+    try:
+        stream = await Stream.open(endpoint, bench.transcript, 0, bench.address())
+    except UnreachableError:
+        return False
+    token = await bench.token()
+    answer = await Peer(stream).request(bench.handshake_request(bench.credentials(token)))
+    await stream.closed()
+    return answer.upgraded
