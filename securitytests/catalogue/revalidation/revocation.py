@@ -196,7 +196,8 @@ async def _watch_while(
             endings[name] = Ending(ending.kind, after, ending.code, ending.reason)
         return endings
     finally:
-        for task in (listening, talking, *watching.values()):
+        talking.cancel()
+        for task in (listening, *watching.values()):
             task.cancel()
         await asyncio.gather(listening, talking, *watching.values(), return_exceptions=True)
 
