@@ -53,3 +53,25 @@ def escapes_are_not_decoded(patch: Patch) -> None:
 def halves_are_not_joined(patch: Patch) -> None:
     """Each text is redacted by itself."""
     patch.text("monitor.redaction:Redactor.redact", "tail = self._tail", "tail = ''")
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK3",), may=("LK*",))
+def events_tell_the_machine(patch: Patch) -> None:
+    """Each event delivered has a field with the process that stored it."""
+    patch.text(
+        "monitor.events:encode_event",
+        "return b'%b,\"offset\":%d}' % (_encode(event)[:-1], offset)",
+        'return b\'%b,"offset":%d,"process":1}\' % (_encode(event)[:-1], offset)',
+    )
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK4",), may=("LK*",))
+def errors_repeat_values(patch: Patch) -> None:
+    """An error says which value was wrong."""
+    patch.text("monitor.events:explain", '_QUOTED_VALUE.sub("", said)', "said")
+
+
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK4",), may=("LK*",))
+def errors_name_exceptions(patch: Patch) -> None:
+    """An error is the exception as the library words it."""
+    patch.text("monitor.events:explain", "said = str(error)", "said = repr(error)")
