@@ -80,7 +80,12 @@ function serve() {
   }
 
   /** Return every token a request shows; one of another scheme than Bearer is an empty one. */
-  function credentials(request, url) {
+  /** Return the URL of a request target; what is none leads to a page that is not there. */
+function located(target) {
+  return new URL(URL.canParse(target, "http://here") ? target : "/malformed", "http://here");
+}
+
+function credentials(request, url) {
     const found = url.searchParams.getAll("key");
     request.rawHeaders.forEach((name, index) => {
       if (index % 2 || name.toLowerCase() !== "authorization") return;
@@ -119,7 +124,7 @@ function serve() {
   async function page(request) {
     const refused = judge(request, request.socket);
     if (refused) return refused;
-    const url = new URL(request.url, "http://here");
+    const url = located(request.url);
     const text = { ...HEADERS, "CONTENT-TYPE": "text/plain" };
     if (url.pathname === "/healthz") return { status: 200, body: "ok\n", headers: text };
     if (url.pathname === "/") return { status: 200, body: "live\n", headers: text };
@@ -150,7 +155,7 @@ function serve() {
 
   server.on("upgrade", async (request, socket, head) => {
     socket.on("error", () => socket.destroy());
-    const url = new URL(request.url, "http://here");
+    const url = located(request.url);
     let refused = judge(request, socket);
     if (!refused && url.pathname !== "/live") refused = refusal(404, "no WebSocket is served here");
     const shown = refused ? [] : credentials(request, url);
