@@ -28,7 +28,7 @@ from loadtests.ledger import Ledger
 from loadtests.publisher import Outcome
 from loadtests.publishing import Publisher, Publishing
 from loadtests.receivers import Receivers, Subscriber
-from loadtests.results import Progress, RepeatResult, Restart
+from loadtests.results import UNBEGUN, Progress, RepeatResult, Restart
 from loadtests.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
 from loadtests.validity import reasons_against
 
@@ -100,9 +100,11 @@ class Conductor:
     def connect(self, on_ended: Callable[[], None]) -> Subscriber | None:
         """Connect the next client and wait until it is ready or refused.
 
-        None for a seat that stays empty until the schedule says so. `on_ended` is called when the
-        connection ends for good.
+        None for a seat that stays empty until the schedule says so, or for good because the repeat
+        is over. `on_ended` is called when the connection ends for good.
         """
+        if self.receivers.over:
+            return None
         seat, self._users = self._users, self._users + 1
         settled = Event()
         subscriber = self.crowd.first(seat)
@@ -320,6 +322,7 @@ class Conductor:
         failure = self.receivers.failure
         played_s = max(1e-9, window_s + self.assignment.point.warmup_s)
         crowd = self.crowd
+        unbegun = self._stop.is_set() and not self._window_start_ns
         part = parts.measure(
             self.receivers.subscribers,
             crowd.strangers,
@@ -346,13 +349,14 @@ class Conductor:
                 moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),
-            publisher_died=outcome is None and not self._interrupted,
+            publisher_died=outcome is None and not self._interrupted and not unbegun,
             publisher_fault=outcome.fault if outcome else self._publisher_fault,
             first_refusal=outcome.first_refusal if outcome else "",
             publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,
             faults=(
                 *((f"the load client failed: {failure!r}",) if failure is not None else ()),
                 *crowd.faults,
+                *((UNBEGUN,) if unbegun and not self._interrupted else ()),
             ),
             point=self.assignment.point.label,
             counted=self.assignment.point.counted,

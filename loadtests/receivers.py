@@ -117,6 +117,8 @@ class Receivers:
         self._same: tuple[bytes, list[int], bool] = (b"", [], False)
         self.subscribers: list[Subscriber] = []
         self.latencies: Latencies | None = None
+        #: Every socket is closed, and none may be opened any more.
+        self.over = False
         #: A defect of ours met while reading; the run cannot go on.
         self.failure: BaseException | None = None
 
@@ -130,6 +132,7 @@ class Receivers:
 
     def stop(self) -> None:
         """Close every socket and stop watching."""
+        self.over = True
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()
@@ -284,6 +287,8 @@ class Receivers:
                 self._lost(subscriber, ending)
 
     def _guarded(self) -> None:
+        if self.over:
+            return  # a turn that was asked for before
         try:
             self.turn()
         except Exception as error:  # noqa: BLE001 - kept for the conductor, who ends the run

@@ -8,6 +8,12 @@ from typing import Any
 
 import msgspec
 
+#: A fault of a repeat that Locust stopped before it was under way.
+UNBEGUN = (
+    "stopped before every client was connected, so nothing was measured: allow a longer run time"
+    " (-t), or let clients come faster (-r)"
+)
+
 
 class IntervalPart(msgspec.Struct, frozen=True):
     """Deliveries of the events due in one interval; histograms by bucket index."""

@@ -33,6 +33,9 @@ NULL_SHARE = 0.2
 HOST_BUSY_PERCENT = 90.0
 OTHERS_PERCENT = 20.0
 
+#: Ten slices and more in a row: a bound above this is out of reach of such waits.
+CROWDED_BOUND_US = 100_000.0
+
 #: A crowd that is to arrive within a second must be on time to a few hundredths of it.
 MOVES_LATE_US = 50_000.0
 
@@ -171,7 +174,7 @@ def _broken(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> 
                 f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
             )
     reasons += _receivers_late(results, bounds_us or {"response_mean_us": DEFAULT_BOUND_US})
-    if bounds_us:
+    if bounds_us and bound_us < CROWDED_BOUND_US:
         reasons += _crowded(results)
     lags_us = [result.part.moves_lag_p99_us or 0.0 for result in results if result.punctual]
     lag_us = max(lags_us, default=0.0)

@@ -23,7 +23,7 @@ from loadtests.processes.merging import merge, on_our_clock, without_service
 from loadtests.processes.messages import Answer, Begin, Cut, Failed, Finished, Question, Settled
 from loadtests.publisher import Outcome
 from loadtests.publishing import Publishing
-from loadtests.results import Part, Progress, RepeatResult
+from loadtests.results import UNBEGUN, Part, Progress, RepeatResult
 from loadtests.timetable import Timetable, now_ns
 
 #: Questions to each worker, before and after: the fastest way there and back are found soon.
@@ -324,6 +324,9 @@ class Master:
             parts.append(part)
         for line in clocks:
             sys.stderr.write(f"clock of {line}\n")
+        unbegun = self._stop.is_set() and not self._window_start_ns
+        if unbegun and not self._interrupted:
+            self._faults.append(UNBEGUN)
         end = timetable.due_before(self._window_end_ns) if self._window_end_ns else 0
         window_s = max(0.0, (self._window_end_ns - self._window_start_ns) / 1e9)
         played_s = max(1e-9, window_s + assignment.point.warmup_s)
@@ -337,7 +340,7 @@ class Master:
             passage=passage.review(
                 timetable, self._window_start_ns, end, int(assignment.late_us * 1000)
             ),
-            publisher_died=outcome is None and not self._interrupted,
+            publisher_died=outcome is None and not self._interrupted and not unbegun,
             publisher_fault=outcome.fault if outcome else self._publisher_fault,
             first_refusal=outcome.first_refusal if outcome else "",
             publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,

@@ -88,6 +88,9 @@ def load(
     command = shlex.join(["wsproof", *_without_home(sys.argv[1:])])
     if not as_json:
         print(_intention(plan), file=sys.stderr)
+    if workers > 1 and not as_json:
+        left_out = "first, median and last receiver of an event are not measured"
+        print(f"{workers} Locust processes: {left_out}", file=sys.stderr)
     if ui:
         print("Locust's page, during each repeat: http://127.0.0.1:8089", file=sys.stderr)
     with display(plan) as tell:

@@ -3,13 +3,14 @@
 `--kind idle` only waits: what Locust itself takes for a user. `receive` reads, stamps and counts
 every message and tells Locust nothing, so that it is as lean as such a user can be; `report`
 fires Locust's request event for each, as guides do. The process prints one JSON line when every
-user is connected, with its RSS in bytes, and one when it quits: messages, and CPU seconds from
-the first message to the last.
+user is connected, with its RSS in bytes, and one when it quits: messages, CPU seconds from the
+first message to the last, and its largest RSS (Locust ends users with a greenlet for each).
 """
 
 import json
 import os
 import re
+import resource
 import time
 
 import psutil
@@ -87,5 +88,6 @@ def quitting(**_: object) -> None:
         {
             "messages": Account.messages - Account.messages % 64,
             "cpu_s": Account.last_cpu_s - Account.first_cpu_s,
+            "rss_peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }
     )

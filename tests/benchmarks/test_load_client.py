@@ -151,11 +151,15 @@ def test_deliveries_a_cpu_second(
 
 
 def test_memory_a_client(benchmark, tmp_path):
-    """RSS of the Locust process a connected client, beyond what Locust takes for a user."""
+    """RSS of the Locust process a connected client, beyond what Locust takes for a user.
+
+    Once while everybody is connected, and once at the peak: as a run ends, Locust starts a
+    greenlet for each user that is to stop.
+    """
     few, many = 50, 2050
     path = tmp_path / "server.toml"
     path.write_text(SERVER)
-    ours, locusts = [], []
+    ours, locusts, peaks, locusts_peaks = [], [], [], []
     for clients in (few, many) if benchmark.enabled else (few,):
         run = load(
             tmp_path,
@@ -169,11 +173,20 @@ def test_memory_a_client(benchmark, tmp_path):
         ours.append(median(rss[-15:-5]))
         with stock("ws://127.0.0.1:1/", "idle", clients) as idle:
             locusts.append(idle.connected["rss_bytes"])
-            idle.quit()
+            locusts_peaks.append(idle.quit()["rss_peak_bytes"])
+        peaks.append(run.record.metrics["generator_rss_peak_bytes"].value)
     benchmark.pedantic(lambda: None, rounds=1)
     if not benchmark.enabled:
         return
-    mine, its_own = ((one[1] - one[0]) / (many - few) for one in (ours, locusts))
-    benchmark.extra_info.update(bytes_a_client=round(mine), locusts_own=round(its_own))
+    mine, its_own, peak, its_own_peak = (
+        (one[1] - one[0]) / (many - few) for one in (ours, locusts, peaks, locusts_peaks)
+    )
+    benchmark.extra_info.update(
+        bytes_a_client=round(mine),
+        locusts_own=round(its_own),
+        bytes_a_client_at_peak=round(peak),
+        locusts_own_at_peak=round(its_own_peak),
+    )
     print(benchmark.extra_info)
     assert mine - its_own <= 10 * 1024
+    assert peak - its_own_peak <= 10 * 1024

@@ -16,7 +16,7 @@ from monitor.contract.evidence import ADMISSIONS, RESOURCES, TIMELINE, Run, list
 from monitor.contract.verdicts import RunVerdict
 from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 WSPROOF = [sys.executable, "-m", "scripts.wsproof", "load"]
 SMALL = ["--clients", "4", "--rate", "200", "--warmup", "0.3", "--duration", "1.5"]
@@ -86,11 +86,13 @@ def load(
 def test_a_target_made_slow_makes_the_latency_claim_false(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
-    slow = profile([*KNOWN_SERVER, "constant=0.02"], claims=CLAIM)
+    # A bound so wide, and a target so slow, that no busy machine is to blame for either.
+    claim = CLAIM.replace("5000", "250000")
+    slow = profile([*KNOWN_SERVER, "constant=0.5"], claims=claim)
     done = load(folders, slow, trace, "--repeats", "2", "--json")
     outcome = json.loads(done.stdout)
     assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]
-    assert outcome["metrics"]["response_mean_us"] > 20_000
+    assert outcome["metrics"]["response_mean_us"] > 500_000
     assert done.returncode == outcome["exit_code"] == 1
     assert Path(outcome["report"]).is_file()
     run = folders.run()
@@ -236,6 +238,27 @@ def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
     assert record.metrics["deliveries_lost"].value == 0
     assert record.metrics["deliveries_received"].value > 0
     assert "delivery" in done.stdout + done.stderr
+    folders.assert_nothing_left()
+
+
+def test_locust_by_itself_may_end_while_clients_are_still_connecting(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
+    done = subprocess.run(
+        [*locust, "-u", "600", "-r", "50", "-t", "6s", "--trace", str(trace), *options],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    record = folders.run().record
+    assert record.verdict is RunVerdict.INVALID
+    assert record.reasons[0].startswith("stopped before every client was connected")
     folders.assert_nothing_left()
 
 

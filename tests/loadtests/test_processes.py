@@ -15,7 +15,7 @@ from monitor.contract.evidence import ADMISSIONS, Run, list_runs, load_run
 from monitor.contract.verdicts import RunVerdict
 from tests.loadtests.conftest import NULL_SERVER
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--skip-log-setup"]
 WSPROOF = [sys.executable, "-m", "scripts.wsproof", "load"]

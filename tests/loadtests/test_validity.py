@@ -154,6 +154,8 @@ def test_a_full_machine_that_others_filled_judges_no_latency() -> None:
     assert judged.verdict is RunVerdict.INVALID
     assert "100 % busy in the window, 60 % with processes that are neither" in judged.reasons[0]
     assert judge(crowded(100, 60), *[GOOD] * 2).verdict is RunVerdict.INVALID  # of none it is known
+    wide = {"response_mean_us": 100_000.0}
+    assert judge(crowded(100, 60), bounds_us=wide).verdict is RunVerdict.VALID
     quiet = crowded(60, 0)
     assert judge(crowded(100, 60), quiet, quiet).verdict is RunVerdict.SUSPECT
 
