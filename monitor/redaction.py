@@ -116,10 +116,15 @@ def _basic(match: re.Match[str]) -> str:
     return match["name"] + "[redacted:credential]" if b":" in decoded else match[0]
 
 
+def _option(match: re.Match[str]) -> str:
+    """Keep the option, replace its value."""
+    return (match["name"] or match["short"]) + "[redacted:credential]"
+
+
 _QUOTE = r"""(?:\\?["'])?"""
 _NAME = (
     r"(?:passw(?:or)?d|passphrase|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|api[_-]?key"
-    r"|access[_-]?key(?:[_-]?id)?|private[_-]?key|signing[_-]?key|session[_-]?id|set-cookie|cookie)"
+    r"|(?:access|account)[_-]?key(?:[_-]?id)?|private[_-]?key|signing[_-]?key|session[_-]?id|set-cookie|cookie)"
 )
 _VALUE = r"""(?!\[redacted:)(?:\\?"[^"]*+"?|'[^']*+'?|[^\s"',;&)}\]]++)"""
 
@@ -145,7 +150,18 @@ _RULES = (
         "api-key",
         (
             *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-            *("aiza", "ya29.", "sk-", "k_live_", "k_test_", "npm_", "pypi-", "hf_"),
+            *(
+                "aiza",
+                "ya29.",
+                "sk-",
+                "k_live_",
+                "k_test_",
+                "npm_",
+                "pypi-",
+                "hf_",
+                "sg.",
+                "dop_v1_",
+            ),
         ),
         re.compile(
             r"(?:AKIA|ASIA)[A-Z0-9]{16,}+"  # Amazon
@@ -153,7 +169,8 @@ _RULES = (
             r"|AIza[A-Za-z0-9_-]{30,}+|ya29\.[A-Za-z0-9_-]{20,}+"  # Google
             r"|(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{16,}+"  # OpenAI and kin
             r"|[spr]k_(?:live|test)_[A-Za-z0-9]{10,}+"  # Stripe
-            r"|(?:npm|hf)_[A-Za-z0-9]{30,}+|pypi-[A-Za-z0-9_-]{32,}+"
+            r"|(?:npm|hf)_[A-Za-z0-9]{30,}+|pypi-[A-Za-z0-9_-]{32,}+|dop_v1_[a-f0-9]{32,}+"
+            r"|(?<![A-Za-z0-9])SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+"  # SendGrid
         ),
         "[redacted:api-key]",
         long_run=True,
@@ -164,6 +181,13 @@ _RULES = (
         re.compile(r"xox[a-z]-[A-Za-z0-9-]{10,}+|xapp-[A-Za-z0-9-]{10,}+"),  # Slack
         "[redacted:api-key]",
         signs="-",
+    ),
+    Rule(
+        "api-key",
+        ("hooks.slack.com/",),
+        re.compile(r"(?<=hooks\.slack\.com/)[a-z]{1,16}/[A-Za-z0-9/_-]{16,}+"),
+        "[redacted:api-key]",
+        signs="/",
     ),
     Rule(
         "url-credential",
@@ -210,6 +234,29 @@ _RULES = (
         signs=":=",
     ),
     Rule(
+        "credential",
+        ("--", "-p"),
+        re.compile(
+            rf"(?P<name>(?<![\w-])--(?:[a-z]{{1,16}}-){{0,2}}{_NAME}[ \t]{{1,8}})(?!-){_VALUE}"
+            r"""|(?P<short>(?<![\w-])-p[ \t]?)(?!.\[redacted:)(?:'(?![\d:.]*')[^']{1,200}'"""
+            r"""|"(?![\d:.]*")[^"]{1,200}")""",
+            re.IGNORECASE,
+        ),
+        _option,
+        signs="-",
+    ),
+    Rule(
+        "credential",
+        ("passw", "passphrase", "pwd", "secret", "token", "key"),
+        re.compile(
+            rf"(?P<name>{_NAME}[ \t]{{1,8}}(?:is|was)[ \t]{{1,8}})"
+            r"(?!\[redacted:)(?=\S{0,64}[0-9])\S{6,}+",  # a digit: not a word
+            re.IGNORECASE,
+        ),
+        r"\g<name>[redacted:credential]",
+        signs=" ",
+    ),
+    Rule(
         "email",
         ("@",),
         re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?:[\w-]++\.)+[^\W\d_]{2,}+"),
@@ -219,9 +266,10 @@ _RULES = (
         "home",
         ("/home/", "/users/", "/root", "\\users\\"),
         re.compile(
-            r"""(?<![\w.-])(?:/mnt|/var|/usr)?(?:/[A-Za-z])?/(?:home|Users)/[^\s/\\:"'<>,;)]++"""
+            r"""(?<![\w.-])(?:/mnt|/var|/usr|/export)?(?:/[A-Za-z])?/(?:home|Users)/[^\s/\\:"'<>,;)]++"""
             r"|(?<![\w.-])/root(?![\w-])"
-            r"""|[A-Za-z]:\\{1,2}Users\\{1,2}[^\\/:"<>|\s]++(?:[ ][^\\/:"<>|\s]++(?=\\))?"""
+            r"|(?:[A-Za-z]:|\\{2,4}[\w.-]{1,64})\\{1,2}Users\\{1,2}"
+            r"""[^\\/:"<>|\s]++(?:[ ][^\\/:"<>|\s]++(?=\\))?"""
         ),
         "[redacted:home]",
         signs="/\\",
