@@ -32,7 +32,10 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 
-_METHODS = ("TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "FROBNICATE")
+#: Methods that no page and no socket uses; others a broker may publish by, beside its socket.
+_NEVER = ("TRACE", "CONNECT", "FROBNICATE")
+
+_METHODS = (*_NEVER, "POST", "PUT", "PATCH", "DELETE")
 
 _TRAVERSALS = (
     "/../../../../../../../../etc/passwd",
@@ -129,7 +132,10 @@ async def unused_methods(bench: Bench) -> None:
             ok = (answer.status is None or answer.status >= 400) and marker not in _body(answer)
             bench.judge(verdict_of(ok, "refused, nothing echoed", str(answer)))
 
-    await asyncio.gather(*(ask(method, path) for method in _METHODS for path in paths))
+    socket, opened = next(iter(paths)), bench.target.pages.open
+    never = [(method, socket) for method in _NEVER if socket not in opened]
+    tries = [*never, *((method, path) for method in _METHODS for path in opened)]
+    await asyncio.gather(*(ask(method, path) for method, path in tries))
 
 
 def _by_method(request: Request, method: str) -> Request:
