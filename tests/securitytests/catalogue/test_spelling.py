@@ -79,6 +79,7 @@ def test_a_key_has_256_bits_that_do_not_compress(secret, verdict):
         ("17", "FAIL"),
         ("", "FAIL"),
     ],
+    ids=["32 hex digits", "22 of base64", "UUID", "30 hex digits", "number", "empty"],
 )
 def test_an_id_has_128_bits(identifier, verdict):
     assert long_enough(identifier).verdict is Verdict(verdict)
