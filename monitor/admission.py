@@ -32,6 +32,28 @@ class Admission(NamedTuple):
     effects: list[Effect]
 
 
+class Refusal(NamedTuple):
+    """Why a connection got no slot (a key of `_EXPLAINED`), when to come back, and the answer."""
+
+    reason: str
+    wait_s: float
+    answer: Answer
+
+
+#: How a browser page is told why it is refused, by the reason it is counted under.
+_EXPLAINED = {
+    "requests": (ErrorCode.RATE_LIMITED, CloseCode.LIMITED, "too many requests"),
+    "failures": (ErrorCode.RATE_LIMITED, CloseCode.LIMITED, "too many failed attempts"),
+    "authentication": (ErrorCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED, "authentication failed"),
+    "connections": (ErrorCode.RATE_LIMITED, CloseCode.LIMITED, "too many connections"),
+    "server_full": (ErrorCode.UNAVAILABLE, CloseCode.TRY_LATER, "the server is full"),
+    "draining": (ErrorCode.UNAVAILABLE, CloseCode.RESTARTING, "shutting down"),
+}
+
+#: When to come back to a server that is shutting down.
+_RESTART_S = 1.0
+
+
 class Readiness(Protocol):
     """Whether the server takes new clients."""
 
@@ -60,15 +82,22 @@ class Admissions:
         self._told: set[str] = set()  # foreign origins that were logged
         self._told_at = -math.inf
 
-    def judge(self, asked: Asked, entered: Pass, now: float) -> Answer | Admission:
-        """Answer a request, or admit it."""
+    def judge(
+        self, asked: Asked, entered: Pass, refusal: Refusal | None, now: float
+    ) -> Answer | Admission:
+        """Answer a request, or admit it; `refusal` is that of a connection without a slot."""
         if asked.probe:
             entered.counted = True
             return self._pages.answer(asked.path)
+        if refusal is not None:
+            if self._explains(asked, entered):
+                return self._turn_away(entered, refusal.reason, refusal.wait_s, now)
+            return refusal.answer
         wait = self._gate.count(entered, now)
         if wait > 0:
-            if asked.upgrade and asked.from_page and self._gate.explain(entered):
-                return self._turn_away(entered, now, limited=wait)
+            if self._explains(asked, entered):
+                self._incidents.refuse("requests", entered.key, now)
+                return self._turn_away(entered, "requests", wait, now)
             text = "too many requests"
             return self._refuse("requests", problem(429, text, retry_after=wait), entered, now)
         if asked.upgrade and asked.foreign:
@@ -80,8 +109,13 @@ class Admissions:
         if asked.path != SOCKET_PATH:
             return problem(404, "no WebSocket is served here")
         if not self._readiness.ready():
+            if self._explains(asked, entered):
+                self._incidents.refuse("draining", entered.key, now)
+                return self._turn_away(entered, "draining", _RESTART_S, now)
             text = "shutting down"
-            return self._refuse("draining", problem(503, text, retry_after=1), entered, now)
+            return self._refuse(
+                "draining", problem(503, text, retry_after=_RESTART_S), entered, now
+            )
         return self._client(asked, entered, now)
 
     def _tell_foreign(self, origin: str, now: float) -> None:
@@ -114,8 +148,10 @@ class Admissions:
         if grant is not None:
             return Admission(session, session.open(grant, now))
         wait = self._gate.failed(entered.key, now)
-        if asked.from_page and self._gate.explain(entered):
-            return self._turn_away(entered, now, throttled=wait)
+        if self._explains(asked, entered):
+            reason = "failures" if wait > 0 else "authentication"
+            self._incidents.refuse(reason, entered.key, now)
+            return self._turn_away(entered, reason, wait, now)
         return self._unauthorized(wait, entered, now)
 
     def _grant(self, asked: Asked) -> Grant | None:
@@ -138,20 +174,14 @@ class Admissions:
         answer = problem(401, text, headers=challenge)
         return self._refuse("authentication", answer, entered, now)
 
-    def _turn_away(
-        self, entered: Pass, now: float, *, limited: float = 0.0, throttled: float = 0.0
-    ) -> Admission:
+    def _explains(self, asked: Asked, entered: Pass) -> bool:
+        """Tell whether a browser page is to be told why it is refused; takes a place for it."""
+        return asked.upgrade and asked.from_page and self._gate.explain(entered)
+
+    def _turn_away(self, entered: Pass, reason: str, wait: float, now: float) -> Admission:
         """Accept a browser's handshake only to say why it is refused."""
         session = Session(self._rules, entered.key, now, stream=False)
-        wait = limited or throttled
-        if wait > 0:
-            self._incidents.refuse("requests" if limited else "failures", entered.key, now)
-            text = "too many requests" if limited else "too many failed attempts"
-            code, close = ErrorCode.RATE_LIMITED, CloseCode.LIMITED
-        else:
-            self._incidents.refuse("authentication", entered.key, now)
-            text = "authentication failed"
-            code, close = ErrorCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED
+        code, close, text = _EXPLAINED[reason]
         return Admission(session, session.turn_away(code, close, text, wait or None, now))
 
     def _refuse(self, reason: str, answer: Answer, entered: Pass, now: float) -> Answer:

@@ -16,7 +16,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from monitor import handshake, wire
-from monitor.admission import Admission
+from monitor.admission import Admission, Refusal
 from monitor.assembly import Assembly, TooManyFragmentsError
 from monitor.eventlog import Filter
 from monitor.fanout import Beginning
@@ -83,17 +83,19 @@ class Host(Rules, Protocol):
     def broke(self) -> None:
         """Count a breach of the WebSocket protocol."""
 
-    def enter(self, connection: "Connection", peer: str) -> Answer | None:
-        """Take a slot for a new connection, or return the answer that refuses it."""
+    def enter(self, connection: "Connection", peer: str) -> Refusal | None:
+        """Take a slot for a new connection, or return how it is refused."""
 
-    def identify(self, connection: "Connection", request: Request | None) -> Answer | None:
+    def identify(self, connection: "Connection", request: Request | None) -> Refusal | None:
         """Settle who the client is, now that headers are known (None: they are unreadable)."""
 
     def leave(self, connection: "Connection") -> None:
         """Take back all the connection holds. Called once for each `enter`."""
 
-    def ask(self, connection: "Connection", asked: handshake.Asked) -> Answer | Admission:
-        """Decide on a readable request: a page, a refusal, or a session."""
+    def ask(
+        self, connection: "Connection", asked: handshake.Asked, refusal: Refusal | None
+    ) -> Answer | Admission:
+        """Decide on a readable request, `refusal` or not: a page, a refusal, or a session."""
 
     def watch(self, connection: "Connection", deadline: float) -> None:
         """Call `check` at the deadline (monotonic seconds) or a little later."""
@@ -160,7 +162,7 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._grant: Grant | None = None  # the one size and deadline were last set for
         self._assembly = Assembly(host.settings.max_fragments)
-        self._refusal: Answer | None = None
+        self._refusal: Refusal | None = None
         self._deadline = 0.0
         self._tail = b""  # of what came: the end of the head may be split
         self._start = b""  # of what came: tells which method an unreadable request had
@@ -280,8 +282,9 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         if self.session is None and protocol.handshake_exc is not None:
-            answer = self._host.identify(self, None) or self._refusal
-            self._answer(answer or handshake.unreadable(protocol.handshake_exc, self._start))
+            refusal = self._host.identify(self, None) or self._refusal
+            unreadable = handshake.unreadable(protocol.handshake_exc, self._start)
+            self._answer(unreadable if refusal is None else refusal.answer)
             return
         if protocol.parser_exc is not None:
             self._host.broke()
@@ -399,9 +402,10 @@ class Connection(asyncio.Protocol):
         """Answer an HTTP request: with a page, a refusal, or a session."""
         refusal = self._host.identify(self, request) or self._refusal
         asked = handshake.read(request, self._host.origins)
-        if refusal is not None and (isinstance(asked, Answer) or not asked.probe):
-            asked = refusal
-        decided = asked if isinstance(asked, Answer) else self._host.ask(self, asked)
+        if isinstance(asked, Answer):
+            decided: Answer | Admission = asked if refusal is None else refusal.answer
+        else:
+            decided = self._host.ask(self, asked, refusal)
         if isinstance(decided, Admission):
             response = self._protocol.accept(request)
             if response.status_code == 101:

@@ -12,7 +12,7 @@ import msgspec
 from websockets.http11 import Request
 
 from monitor import wire
-from monitor.admission import Admission, Admissions
+from monitor.admission import Admission, Admissions, Refusal
 from monitor.authority import Authority
 from monitor.connection import Connection
 from monitor.eventlog import EventLog
@@ -150,8 +150,8 @@ class Monitor:
         """Count a breach of the WebSocket protocol."""
         self.metrics.refuse("protocol")
 
-    def enter(self, connection: Connection, peer: str) -> Answer | None:
-        """Take a slot for a new connection, or return the answer that refuses it."""
+    def enter(self, connection: Connection, peer: str) -> Refusal | None:
+        """Take a slot for a new connection, or return how it is refused."""
         self.metrics.connections += 1
         self._connections.add(connection)
         connection.entered = self._gate.enter(peer)
@@ -161,7 +161,7 @@ class Monitor:
             return None
         return self._without_slot(connection)
 
-    def identify(self, connection: Connection, request: Request | None) -> Answer | None:
+    def identify(self, connection: Connection, request: Request | None) -> Refusal | None:
         """Settle who the client is, now that headers are known."""
         if not self._gate.proxied(connection.peer):
             return None
@@ -180,9 +180,11 @@ class Monitor:
         if not self._connections:
             self.emptied.set()
 
-    def ask(self, connection: Connection, asked: Asked) -> Answer | Admission:
+    def ask(
+        self, connection: Connection, asked: Asked, refusal: Refusal | None
+    ) -> Answer | Admission:
         """Decide on a readable request."""
-        return self._admissions.judge(asked, connection.entered, self.now())
+        return self._admissions.judge(asked, connection.entered, refusal, self.now())
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Have the connection checked at the deadline."""
@@ -325,17 +327,20 @@ class Monitor:
         else:
             self._prune_failing = False
 
-    def _without_slot(self, connection: Connection) -> Answer | None:
+    def _without_slot(self, connection: Connection) -> Refusal | None:
         """Return the refusal of a connection that got no slot; drop it if there are too many."""
         if connection.entered.slot:
             return None
         if self._gate.overcrowded(connection.entered):
             connection.drop()
         if self._gate.full:
-            self._incidents.refuse("server_full", connection.entered.key, self.now())
-            return problem(503, "the server is full", retry_after=self.settings.ping_interval_s)
-        self._incidents.refuse("connections", connection.entered.key, self.now())
-        return problem(429, "too many connections", retry_after=1)
+            reason, wait_s = "server_full", self.settings.ping_interval_s
+            answer = problem(503, "the server is full", retry_after=wait_s)
+        else:  # whoever holds the others decides when; to ask again soon does no harm
+            reason, wait_s = "connections", 1.0
+            answer = problem(429, "too many connections", retry_after=wait_s)
+        self._incidents.refuse(reason, connection.entered.key, self.now())
+        return Refusal(reason, wait_s, answer)
 
     def _schedule(self) -> None:
         """Flush once in the next turn of the event loop, or after the batching delay."""

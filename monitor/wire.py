@@ -25,10 +25,7 @@ _Token = Annotated[str, msgspec.Meta(max_length=8_192)]
 class CloseCode(IntEnum):
     """Close codes this server sends (RFC 6455 section 7.4; 4000–4999 are its own)."""
 
-    GOING_AWAY = 1001
     INVALID_DATA = 1007
-    TOO_BIG = 1009
-    INTERNAL = 1011
     RESTARTING = 1012
     TRY_LATER = 1013
     BAD_MESSAGE = 4400

@@ -45,6 +45,43 @@ def test_probes_are_answered_to_an_address_with_all_its_connections(start_monito
         raw.sock.close()
 
 
+def page(monitor, raw):
+    """Ask as the monitor's own page would; return the answer and what the socket then said."""
+    own = f"localhost:{monitor.port}"
+    head = raw.upgrade(f"/?token={monitor.token()}", f"Origin: http://{own}", host=own)
+    return head[9:12], raw.rest() if b" 101 " in head else b""
+
+
+def told(code, error, rest):
+    return code.to_bytes(2, "big") in rest and f'"code":"{error}"'.encode() in rest
+
+
+def test_a_page_without_a_slot_learns_why_at_most_twice_at_a_time(start_monitor):
+    monitor = start_monitor(connections_per_address=3, max_connections=5)
+    held = [Raw(monitor.port) for _ in range(3)]
+    with Raw(monitor.port) as raw:
+        status, rest = page(monitor, raw)
+        assert status == b"101"
+        assert told(4429, "rate_limited", rest)
+    held += [Raw(monitor.port, source="127.0.0.3") for _ in range(2)]
+    with Raw(monitor.port, source="127.0.0.4") as raw:
+        status, rest = page(monitor, raw)
+        assert status == b"101"
+        assert told(1013, "unavailable", rest)
+        assert b'"retry_after":20.0' in rest
+    with (
+        Raw(monitor.port, source="127.0.0.5") as one,
+        Raw(monitor.port, source="127.0.0.5") as two,
+        Raw(monitor.port, source="127.0.0.5") as three,
+    ):
+        for raw in (one, two):
+            own = f"localhost:{monitor.port}"
+            assert b" 101 " in raw.upgrade("/", f"Origin: http://{own}", host=own)
+        assert page(monitor, three)[0] == b"503"
+    for raw in held:
+        raw.sock.close()
+
+
 def test_foreign_origins_are_limited_like_any_request_and_logged_in_bounds(start_monitor):
     monitor = start_monitor(requests_per_window=40)
     answers = []
