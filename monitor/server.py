@@ -178,6 +178,10 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Connections last, so nothing is won by resuming sessions. What a ticket would cost: it comes
+    # unasked behind the handshake, where a client that reads and writes in two threads of a Python
+    # before 3.13.4 (no lock around its TLS connection) loses its request now and then.
+    context.num_tickets = 0
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except (OSError, ssl.SSLError) as error:

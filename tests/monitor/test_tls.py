@@ -99,6 +99,16 @@ def test_the_own_page_is_the_one_served_over_tls(secure, trust, scheme, status):
     assert head.startswith(b"HTTP/1.1 %d " % status)
 
 
+def test_nothing_follows_the_handshake_unasked(secure, trust):
+    """A session ticket would meet the first words of a client that reads in another thread."""
+    plain = Raw(secure.port)
+    plain.sock = trust.wrap_socket(plain.sock, server_hostname="localhost")
+    with plain as raw:
+        assert raw.sock.version() == "TLSv1.3"
+        assert b" 101 " in raw.upgrade(f"/?token={secure.token()}")
+        assert not raw.sock.session.has_ticket
+
+
 def test_an_untrusted_certificate_is_not_accepted_by_a_client_that_verifies(secure):
     with pytest.raises(ssl.SSLCertVerificationError):
         Peer(secure.url, ssl=ssl.create_default_context())
