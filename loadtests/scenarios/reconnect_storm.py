@@ -65,17 +65,21 @@ class ReconnectStorm(Scenario):
 
     @classmethod
     def figures(cls, seen: Seen) -> Values:
-        """Times from the order to restart, tries, and the target's peaks while all came back."""
+        """Times from the order to restart, tries, and the target's peaks while all came back.
+
+        If nobody was cut off while it was looked at, there is nothing to say of who came back.
+        """
         returns = seen.result.part.returns
         live = [one.live_ns for one in returns if one.live_ns]
         level = [one.level_ns for one in returns if one.level_ns]
         found: Values = {
             "clients_cut_off": (float(len(returns)), "clients"),
-            "clients_not_back": (float(len(returns) - len(live)), "clients"),
-            "clients_not_level": (float(len(returns) - len(level)), "clients"),
-            "tries_to_return": (float(sum(one.attempts for one in returns)), "tries"),
             "events_void": (float(seen.result.part.void), "events"),
         }
+        if returns:
+            found["clients_not_back"] = (float(len(returns) - len(live)), "clients")
+            found["clients_not_level"] = (float(len(returns) - len(level)), "clients")
+            found["tries_to_return"] = (float(sum(one.attempts for one in returns)), "tries")
         ordered_ns = seen.result.restart_ns
         if live and len(live) == len(returns):
             found["first_live_s"] = ((min(live) - ordered_ns) / 1e9, "s")

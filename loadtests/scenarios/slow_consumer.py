@@ -45,5 +45,7 @@ class SlowConsumer(Scenario):
             "deliveries_slow_received": (float(slow.received), "deliveries"),
             "deliveries_slow_thinned": (float(slow.thinned), "deliveries"),
             "deliveries_slow_lost": (float(slow.lost), "deliveries"),
+            "stalled_from_s": (seen.asked.window_s * _FROM, "s"),
+            "stalled_to_s": (seen.asked.window_s * _TO, "s"),
             "clients_slow_closed": (float(slow.closed), "clients"),
         }

@@ -39,6 +39,11 @@ ABSOLUTE_US = 50.0
 _OVERLOAD_RATE = 50_000
 
 
+#: A single repeat of some seconds has a tail of a few events; five have a median.
+_MEAN = dict.fromkeys(PERCENTILES, "mean")
+_OWN_TAIL = {50.0: "mean", 99.0: "p99", 99.9: "max"}
+
+
 @dataclass(frozen=True)
 class Form:
     """How much is measured; 10,000 events and more in a window, so that p99.9 can be judged."""
@@ -48,6 +53,9 @@ class Form:
     warmup_s: float
     window_s: float
     cycles: int
+    #: What else a percentile may come back as: how late the receivers of that repeat say they
+    #: read, by this statistic. A short form is also for a machine where somebody else has a core.
+    lag: dict[float, str]
 
     @property
     def behaviours(self) -> tuple[str, ...]:
@@ -56,8 +64,8 @@ class Form:
         return (NULL, *DELAYS) * self.cycles + (NULL, stall, FAULTS)
 
 
-SHORT = Form(clients=2, rate=4000, warmup_s=0.2, window_s=2.6, cycles=1)
-FULL = Form(clients=10, rate=1000, warmup_s=1.0, window_s=12.0, cycles=5)
+SHORT = Form(clients=2, rate=4000, warmup_s=0.2, window_s=2.6, cycles=1, lag=_OWN_TAIL)
+FULL = Form(clients=10, rate=1000, warmup_s=1.0, window_s=12.0, cycles=5, lag=_MEAN)
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ class Trial:
 def calibrate(form: Form, folder: Path, runs: Path) -> Calibrated:
     """Run the whole suite; `folder` gets its working files, `runs` the evidence."""
     run, trials = _drive(form, folder, runs)
-    findings = [*_delays(trials), *_stall(form, trials), *_send_time_clock(form, folder)]
+    findings = [*_delays(form, trials), *_stall(form, trials), *_send_time_clock(form, folder)]
     findings += [*_faults(form, trials), *_overload(folder, runs)]
     return Calibrated(tuple(findings), run.record.id, str(run.record.verdict))
 
@@ -172,7 +180,7 @@ def _trial(form: Form, reported: Repeat, response: Histogram, account: dict[str,
     )
 
 
-def _delays(trials: list[Trial]) -> Iterator[Finding]:
+def _delays(form: Form, trials: list[Trial]) -> Iterator[Finding]:
     """Injected distributions come back within 1 % + 50 µs beyond the null repeats' own."""
     for percent in PERCENTILES:
         own = sorted(_beyond(trial, percent) for trial in trials if trial.behaviour == NULL)
@@ -191,7 +199,7 @@ def _delays(trials: list[Trial]) -> Iterator[Finding]:
             beyond = float(np.median([_beyond(trial, percent) for trial in chosen]))
             allowed = RELATIVE * truth + ABSOLUTE_US
             # Where counting is dearer than in a null repeat, the receivers themselves say so.
-            late_us = float(np.median([_lag_us(trial, "mean") for trial in chosen]))
+            late_us = float(np.median([_lag_us(trial, form.lag[percent]) for trial in chosen]))
             yield Finding(
                 f"{behaviour} p{percent:g}",
                 truth,
@@ -209,8 +217,12 @@ def _beyond(trial: Trial, percent: float) -> float:
 
 
 def _lag_us(trial: Trial, statistic: str) -> float:
-    """How late the receivers of a repeat say they read, in µs; 0 where they cannot know."""
-    metric = trial.reported.metrics.get(f"receive_lag_{statistic}_us")
+    """How late the receivers of a repeat say they read, in µs; 0 where they cannot know.
+
+    A percentile that too few samples stand behind is the largest instead.
+    """
+    metrics = trial.reported.metrics
+    metric = metrics.get(f"receive_lag_{statistic}_us", metrics.get("receive_lag_max_us"))
     return metric.value if metric is not None else 0.0
 
 
@@ -229,8 +241,10 @@ def _stall(form: Form, trials: list[Trial]) -> Iterator[Finding]:
     )
     for limit_ms in (100, 200, 300, 400):
         truth = int((trial.truth_us > 1000 * limit_ms).sum()) * form.clients
-        # Events due in the last millisecond before the limit may fall on either side of it.
-        near = int((np.abs(trial.truth_us - 1000 * limit_ms) < 1500).sum()) * form.clients
+        # Events due right before the limit may fall on either side of it: in the last
+        # millisecond, or as late as the receivers say they were.
+        beside_us = 1500 + _lag_us(trial, form.lag[99.9])
+        near = int((np.abs(trial.truth_us - 1000 * limit_ms) < beside_us).sum()) * form.clients
         allowed = RELATIVE * truth + near
         yield Finding(
             f"deliveries over {limit_ms} ms in a stall",
@@ -248,9 +262,9 @@ def _send_time_clock(form: Form, folder: Path) -> Iterator[Finding]:
     target = _profile(folder, [*KNOWN_SERVER, stall])
     times_us = ClosedLoop(target, form.rate).measure(events=form.rate)
     yield Finding(
-        "events over 100 ms in the same stall, by a closed loop's send-time clock",
+        "events over 250 ms in the same stall, by a closed loop's send-time clock",
         1,
-        sum(time_us > 100_000 for time_us in times_us),
+        sum(time_us > STALL_S / 2 * 1e6 for time_us in times_us),
         1,
         1,
         "events",

@@ -329,7 +329,8 @@ def test_a_target_that_does_not_come_back_misses_the_objective(
         file.write('acknowledged = "never"\n')
     command = [*WSPROOF, "reconnect-storm", "--target", str(target), "--runs", str(folders.runs)]
     done = subprocess.run(
-        [*command, "--trace", str(trace), *SMALL, "--json"],
+        # Long enough for a busy machine to end the target before the window is over.
+        [*command, "--trace", str(trace), *SMALL, "--duration", "5", "--json"],
         env=folders.environment,
         capture_output=True,
         text=True,

@@ -135,6 +135,14 @@ def test_everybody_comes_back_to_a_restarted_target_and_is_level(
     assert driven.result.passage.unsent_ours == 0
 
 
+def test_where_nobody_was_cut_off_nothing_is_said_of_who_came_back() -> None:
+    scenario = find("reconnect-storm")
+    plan = make_plan(scenario, load_target(MONITOR))
+    found = scenario.figures(Seen(plan.asked, replace(GOOD, restart_ns=1), ()))
+    assert found["clients_cut_off"] == (0, "clients")
+    assert "clients_not_back" not in found
+
+
 @pytest.mark.slow
 def test_altered_tokens_are_refused_each_way_and_genuine_ones_admitted(
     plan: MakePlan, drive: Drive
