@@ -34,7 +34,7 @@ _SILENT_POLICIES = frozenset(
     title="A token in a URL stays out of logs, errors, metrics and Referer",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.HIGH,
-    references=("CWE-532", "CWE-598", "RFC6750-5.3"),
+    references=("ASVS-16.2.5", "CWE-532", "CWE-598", "RFC6750-5.3"),
     remediation="Take the token out of the URL before anything else sees it; send no Referer.",
     cost_s=0.6,
 )

@@ -105,7 +105,7 @@ def _not_forged(bench: Bench, field: str, arrived: list[str]) -> Judgement:
     title="A publisher cannot speak for another subject",
     claim=Claim.REVALIDATION,
     severity=Severity.HIGH,
-    references=("CWE-639", "CWE-345"),
+    references=("CWE-290", "CWE-345"),
     remediation="Bind a connection to one subject; keep what subjects choose apart by subject.",
     cost_s=1.0,
 )

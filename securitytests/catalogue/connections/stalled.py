@@ -87,7 +87,7 @@ async def _dribble(peer: Peer, rest: bytes) -> None:
     title="Peers that vanished are reaped, and their slots come back",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.MEDIUM,
-    references=("CWE-772", "CWE-404"),
+    references=("CWE-772",),
     remediation="Ping; drop who does not answer, and drop the transport if the close is not.",
     cost_s=5.5,
 )

@@ -154,7 +154,7 @@ async def not_utf8(bench: Bench) -> None:
     title="Close codes that may not be sent are not taken",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.LOW,
-    references=("RFC6455-7.4", "RFC6455-5.5.1"),
+    references=("RFC6455-5.5.1", "RFC6455-7.4.1", "RFC6455-7.4.2"),
     remediation="Answer a close with an invalid code with 1002, and end the connection.",
     cost_s=1.0,
 )

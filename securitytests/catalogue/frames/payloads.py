@@ -125,7 +125,7 @@ async def no_common_reading(bench: Bench) -> None:
     title="Binary frames and what is no message are answered as declared",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.LOW,
-    references=("RFC6455-5.6",),
+    references=("RFC6455-5.6", "RFC6455-10.7"),
     remediation="Give each kind of bad message one answer, and say it in the profile.",
     cost_s=0.6,
 )

@@ -17,7 +17,7 @@ from securitytests.probe.peer import Peer
     title="An oversized message is refused before it is buffered",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.HIGH,
-    references=("CWE-770", "RFC6455-7.4.1"),
+    references=("CWE-770", "RFC6455-7.4.1", "RFC6455-10.4"),
     remediation="Judge the length in the frame's header, added to what the message has so far.",
     cost_s=1.0,
 )
@@ -68,7 +68,7 @@ async def _not_too_big(peer: Peer, expected: Answer) -> Judgement:
     title="A frame that announces up to 2⁶⁴ bytes is refused on its header",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.HIGH,
-    references=("CWE-770", "RFC6455-5.2"),
+    references=("CWE-770", "RFC6455-5.2", "RFC6455-10.4"),
     remediation="Read the length as an unsigned number of 64 bits; compare before allocating.",
     cost_s=0.5,
 )

@@ -73,7 +73,7 @@ def _hung_up(answer: Handshake) -> bool:
     title="Growing Protocol and Extensions headers cost at most linearly",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.MEDIUM,
-    references=("CWE-1333",),
+    references=("ASVS-1.3.12", "CWE-1333"),
     remediation="Parse lists with a scanner that never goes back, and bound their length first.",
     cost_s=1.0,
     alone=True,

@@ -95,7 +95,7 @@ async def resembling_origins(bench: Bench) -> None:
     title="A missing Origin follows the declared policy",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.LOW,
-    references=("RFC6455-10.2",),
+    references=("RFC6455-4.2.1", "RFC6455-10.2"),
     remediation="Decide whether programs may connect, and treat a missing Origin so everywhere.",
     cost_s=0.2,
 )
@@ -123,7 +123,7 @@ async def missing_origin(bench: Bench) -> None:
     title="A name rebound to this machine does not make its page our own",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.HIGH,
-    references=("CWE-350", "CWE-1385"),
+    references=("ASVS-4.4.2", "CWE-346", "CWE-1385"),
     remediation="Keep a list of one's own names; an Origin that equals Host is no proof of it.",
     cost_s=0.3,
 )

@@ -34,7 +34,7 @@ _WATCHED_S = 0.5
     title="A peer that answers no ping is reaped",
     claim=Claim.IDLE,
     severity=Severity.MEDIUM,
-    references=("CWE-404", "RFC6455-5.5.3"),
+    references=("CWE-772", "RFC6455-5.5.2"),
     remediation="Ping on an interval; only a pong to it counts as an answer, and only in time.",
     cost_s=4.0,
 )

@@ -31,7 +31,7 @@ def planted() -> dict[str, tuple[str, str]]:
     title="Planted secrets reach no stream, log, metric or error",
     claim=Claim.NO_LEAKS,
     severity=Severity.HIGH,
-    references=("ASVS-14.2.6", "CWE-200"),
+    references=("ASVS-14.2.6", "ASVS-16.2.5", "CWE-200", "CWE-532"),
     remediation="Redact free text once, where events are accepted, before anything stores them.",
     cost_s=1.5,
 )

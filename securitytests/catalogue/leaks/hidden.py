@@ -32,7 +32,7 @@ _ENCODINGS: dict[str, Callable[[str], str]] = {
     title="Planted secrets get out neither encoded nor in halves",
     claim=Claim.NO_LEAKS,
     severity=Severity.HIGH,
-    references=("ASVS-14.2.6", "CWE-200"),
+    references=("ASVS-14.2.6", "ASVS-16.2.5", "CWE-200", "CWE-532"),
     remediation="Redact what texts decode to, and a publisher's texts together with the last one.",
     cost_s=2.0,
 )

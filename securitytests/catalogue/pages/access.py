@@ -183,7 +183,7 @@ async def versions(bench: Bench) -> None:
     title="No path leads out of the folder of the pages",
     claim=None,
     severity=Severity.HIGH,
-    references=("CWE-22", "ASVS-13.4.7"),
+    references=("ASVS-5.3.2", "CWE-22"),
     remediation="Serve a closed list of files; never join a request's path to a folder.",
     cost_s=0.3,
 )

@@ -53,7 +53,7 @@ async def cross_origin(bench: Bench) -> None:
     title="The dashboard's answers bind the browser",
     claim=None,
     severity=Severity.MEDIUM,
-    references=("ASVS-3.4.3", "ASVS-3.4.4", "ASVS-3.4.5", "ASVS-3.4.6"),
+    references=("ASVS-3.4.3", "ASVS-3.4.4", "ASVS-3.4.5", "ASVS-3.4.6", "ASVS-14.3.2"),
     remediation="Put one set of security headers on every answer, errors included.",
     cost_s=0.3,
 )

@@ -145,7 +145,7 @@ def _forged(address: str) -> Sequence[tuple[str, str]]:
     title="One /64 of IPv6 is one client, and an IPv4-mapped address is its IPv4",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.MEDIUM,
-    references=("CWE-770", "RFC6177", "RFC4291-2.5.5.2"),
+    references=("CWE-770", "RFC4291-2.5.1", "RFC4291-2.5.5.2"),
     remediation="Count IPv6 by its first 64 bits, and IPv4-mapped addresses as IPv4.",
     cost_s=2.0,
     variant="proxy",

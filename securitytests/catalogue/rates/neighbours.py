@@ -20,7 +20,7 @@ from securitytests.judging import answered, refused, verdict_of
     title="An address that is limited takes nothing from another",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.HIGH,
-    references=("CWE-770", "ASVS-15.2.2"),
+    references=("CWE-410", "ASVS-15.2.2"),
     remediation="Key every count by the whole address; share none between clients.",
     cost_s=1.5,
 )

@@ -81,7 +81,7 @@ async def _lasting(bench: Bench, deliveries: Deliveries) -> None:
     title="A silent subscriber is cut off when its token expires",
     claim=Claim.REVALIDATION,
     severity=Severity.HIGH,
-    references=("CWE-613",),
+    references=("ASVS-7.4.1", "CWE-613"),
     remediation="Make a token's expiry a deadline of its connection, kept before each delivery.",
     cost_s=4.0,
 )

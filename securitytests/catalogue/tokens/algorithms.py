@@ -20,7 +20,7 @@ _SYMMETRIC = ("HS256", "HS384", "HS512")
     title="An unsigned token is refused",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.CRITICAL,
-    references=("CWE-347", "RFC8725-3.1"),
+    references=("ASVS-9.1.2", "CWE-347", "RFC8725-3.1", "RFC8725-3.2"),
     remediation="Pin the algorithm on the verifying side; never take it from the token's header.",
     cost_s=0.5,
 )

@@ -114,7 +114,7 @@ def _bringing(ours: bytes, url: str) -> dict[str, tuple[dict[str, object], bytes
     title="Generated secrets and ids are long, random and never repeated",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.HIGH,
-    references=("ASVS-7.2.3", "CWE-331", "RFC7518-3.2", "RFC8725-3.5"),
+    references=("ASVS-11.5.1", "CWE-331", "RFC7518-3.2", "RFC8725-3.5"),
     remediation="Take keys and ids from the system's random source, 256 and 128 bits at least.",
     cost_s=3.0,
 )

@@ -122,7 +122,7 @@ def _flipped(content: bytes, at: int) -> str:
     title="A token forged with a common weak secret is refused",
     claim=Claim.UNAUTHORIZED,
     severity=Severity.CRITICAL,
-    references=("CWE-798", "RFC8725-3.5"),
+    references=("CWE-1391", "RFC8725-3.5"),
     remediation="Generate signing keys at random; ship none, and accept none from an example.",
     cost_s=1.0,
 )
