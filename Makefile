@@ -61,7 +61,7 @@ fuzz: setup ## fuzz the monitor for ten minutes from a seed of today (FUZZ_SECON
 soak: setup ## load the monitor, then the dashboard, for half an hour each and look for growth
 	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py tests/dashboard/test_soak.py $(ARGS)
 
-report: setup ## write the report of the newest run: an offline page, Markdown, figures, CSV
+report: setup ## write the report over the newest evidence: an offline page, Markdown, figures, CSV
 	@$(BIN)/wsproof report build $(ARGS)
 
 CHAPTER ?= docs/chapter/real-time-monitoring.md

@@ -74,7 +74,7 @@ def adopt(text: str, source: str) -> Adoption:
     for one, its_claims in [
         *_tables(tokens, outline),
         *_lists(tokens, outline),
-        *_images(tokens),
+        *_images(tokens, outline),
     ]:
         if one.region not in taken and one.first not in inside:
             taken.add(one.region)
@@ -185,16 +185,20 @@ def _bullets(tokens: list[Token], outline: Outline) -> list[tuple[str, str]]:
     ]
 
 
-def _images(tokens: list[Token]) -> list[tuple[Found, tuple[Claim, ...]]]:
+def _images(tokens: list[Token], outline: Outline) -> list[tuple[Found, tuple[Claim, ...]]]:
+    """Find the pictures that have a paragraph, or lines of one, to themselves."""
+    lines = split_lines(outline.text)
     found: list[tuple[Found, tuple[Claim, ...]]] = []
-    for token in tokens:
-        if token.type != "inline" or token.map is None or token.level != 1:
+    for at, token in enumerate(tokens):
+        if token.map is None or token.level != 1 or tokens[at - 1].type != "paragraph_open":
             continue
-        match = _IMAGE.fullmatch(token.content.strip())
-        name = None if match is None else _figure(match)
-        if match is not None and name is not None:
-            first, last = token.map
-            found.append((Found(name, first, last, f"the picture {match['link']}"), ()))
+        first, last = token.map
+        spans = [(first, last)] if _IMAGE.fullmatch(token.content.strip()) else None
+        for start, end in spans or [(line, line + 1) for line in range(first, last)]:
+            match = _IMAGE.fullmatch("".join(lines[start:end]).strip().lstrip("\ufeff"))
+            name = None if match is None else _figure(match)
+            if match is not None and name is not None:
+                found.append((Found(name, start, end, f"the picture {match['link']}"), ()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Builds the report of one run: the table, the figures and the page, from its folder alone.
+"""Builds a report, of one run or of the newest evidence of everything: tables, figures and pages.
 
 The output folder is written beside its place and swapped in when complete: a reader sees the old
 report or the new one, never half of either.
@@ -13,13 +13,12 @@ import msgspec
 from monitor.contract.claims import Claim, Judgement
 from monitor.contract.evidence import RunRecord, load_run
 from monitor.contract.verdicts import ExitCode, RunVerdict, UsageError
-from reports.dossier import Dossier, open_dossier
-from reports.exhibits import Plot, exhibits
+from reports.account import Account, of_run
+from reports.exhibits import Plot, Section, Table
 from reports.render_figure import render_figure
 from reports.render_html import render_page
-from reports.render_markdown import Made, render_report, render_table, summary
-from reports.standing import conclusion, judge_all
-from reports.tables.claims import claims as claims_table
+from reports.render_markdown import render_report, render_table, summary
+from reports.standing import conclusion
 
 _PAGE = "report.html"
 _MARKDOWN = "report.md"
@@ -43,14 +42,21 @@ def build(run_path: Path, claims: tuple[Claim, ...], out: Path) -> Report:
         NoVerdictError: the run cannot be read or was changed.
         UsageError: `out` cannot be written, or holds something that is not a report.
     """
-    run = load_run(run_path)
-    dossier = open_dossier(run, judge_all(claims, run))
+    return publish(of_run(load_run(run_path), claims), out)
+
+
+def publish(account: Account, out: Path) -> Report:
+    """Write a report into the folder `out`, replacing a report there.
+
+    Raises:
+        UsageError: `out` cannot be written, or holds something that is not a report.
+    """
     _refuse_foreign(out)
     partial = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # left by a build that was killed
         partial.mkdir(parents=True)
-        _write(dossier, partial)
+        _write(account, partial)
         _swap(partial, out)
     except OSError as error:
         raise UsageError(
@@ -58,7 +64,8 @@ def build(run_path: Path, claims: tuple[Claim, ...], out: Path) -> Report:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Report(claims_markdown(dossier), dossier.judgements, out / _MARKDOWN, out / _PAGE, out)
+    table = claims_markdown(account)
+    return Report(table, account.judgements, out / _MARKDOWN, out / _PAGE, out)
 
 
 def exit_code(record: RunRecord, judgements: Sequence[Judgement]) -> ExitCode:
@@ -68,36 +75,41 @@ def exit_code(record: RunRecord, judgements: Sequence[Judgement]) -> ExitCode:
     return conclusion(judgements)
 
 
-def claims_markdown(dossier: Dossier) -> str:
+def concluded(account: Account) -> ExitCode:
+    """Return what a report ends with: that of its one run, or how all claims stand."""
+    if len(account.records) == 1:
+        return exit_code(account.records[0], account.judgements)
+    return conclusion(account.judgements)
+
+
+def claims_markdown(account: Account) -> str:
     """Return the claims table as Markdown, or the sentence that stands in for it."""
-    table = claims_table(dossier)
-    if table is None:
-        return f"{summary(dossier.judgements).capitalize()}: none speaks of this scenario."
-    return render_table(table)
+    for one in account.shown:
+        if one.section is Section.CLAIMS and isinstance(one.thing, Table):
+            return render_table(one.thing)
+    return f"{summary(account.judgements).capitalize()}: none speaks of this scenario."
 
 
-def _write(dossier: Dossier, folder: Path) -> None:
-    made: list[Made] = []
-    for exhibit in exhibits():
-        one = exhibit.make(dossier)
-        if one is None:
-            continue
-        made.append((exhibit, one))
-        if isinstance(one, Plot):
-            render_figure(one, dossier.record, folder, exhibit.name)
-    (folder / _MARKDOWN).write_text(render_report(dossier, made), encoding="utf-8")
-    (folder / _PAGE).write_text(render_page(dossier, made, folder), encoding="utf-8")
-    (folder / _SUMMARY).write_bytes(_summary(dossier))
+def _write(account: Account, folder: Path) -> None:
+    for one in account.shown:
+        if isinstance(one.thing, Plot) and one.record is not None:
+            render_figure(one.thing, one.record, folder, one.name)
+    (folder / _MARKDOWN).write_text(render_report(account), encoding="utf-8")
+    (folder / _PAGE).write_text(render_page(account, folder), encoding="utf-8")
+    (folder / _SUMMARY).write_bytes(_summary(account))
 
 
-def _summary(dossier: Dossier) -> bytes:
-    record = dossier.record
+def _summary(account: Account) -> bytes:
     content = {
-        "run": record.id,
-        "verdict": record.verdict,
-        "reasons": record.reasons,
-        "claims": dossier.judgements,
-        "exit_code": exit_code(record, dossier.judgements),
+        "runs": [
+            {"run": record.id, "verdict": record.verdict, "reasons": record.reasons}
+            for record in account.records
+        ],
+        "claims": [
+            {"run": one.run.id if one.run else None, **msgspec.to_builtins(one.judgement)}
+            for one in account.standings
+        ],
+        "exit_code": concluded(account),
     }
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 

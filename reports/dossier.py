@@ -19,7 +19,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """One run, judged and decoded. What the run did not record is None."""
+    """One run, judged and decoded. What the run did not record is None.
+
+    `others` are runs of the same kind that stand beside it, where an exhibit asks for several.
+    """
 
     run: Run
     record: RunRecord
@@ -28,6 +31,7 @@ class Dossier:
     service: Latency | None
     rates: Rates | None
     resources: Resources | None
+    others: tuple[Run, ...] = ()
 
     def metric(self, name: str) -> Metric | None:
         """Return a figure of the run, or None if it could not be had."""
@@ -39,7 +43,7 @@ class Dossier:
         return tuple(claim for claim in claims if claim.metric.startswith(prefixes))
 
 
-def open_dossier(run: Run, judgements: Sequence[Judgement]) -> Dossier:
+def open_dossier(run: Run, judgements: Sequence[Judgement], others: Sequence[Run] = ()) -> Dossier:
     """Decode a run; `judgements` are those of the claims it is evidence for."""
     return Dossier(
         run=run,
@@ -49,6 +53,7 @@ def open_dossier(run: Run, judgements: Sequence[Judgement]) -> Dossier:
         service=_latency(run, "service"),
         rates=rates(run),
         resources=resources(run),
+        others=tuple(others),
     )
 
 

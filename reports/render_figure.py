@@ -16,7 +16,7 @@ from PIL import Image
 
 from monitor.contract.evidence import RunRecord
 from monitor.contract.verdicts import RunVerdict
-from reports import style
+from reports import style, tiles
 from reports.exhibits import Plot
 from reports.style import headline, new_figure, styled
 
@@ -51,7 +51,7 @@ def fingerprint(plot: Plot, record: RunRecord, code: Path) -> str:
     """Return a SHA-256 over the plotted values, the words, and the source that draws them."""
     spec = (plot.title, plot.alt, _subtitle(record), f"{plot.height_in:g}")
     parts = ["\0".join(spec).encode(), _csv(plot)]
-    parts += [path.read_bytes() for path in (code, Path(style.__file__))]
+    parts += [path.read_bytes() for path in (code, Path(style.__file__), Path(tiles.__file__))]
     whole = hashlib.sha256()
     for part in parts:
         whole.update(hashlib.sha256(part).digest())

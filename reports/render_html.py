@@ -1,7 +1,6 @@
 """Turns a report into one HTML page that needs nothing else: no script, no request, no file."""
 
 import re
-from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from monitor.contract.verdicts import ClaimVerdict
-from reports.dossier import Dossier
-from reports.exhibits import Exhibit, Plot, Table
-from reports.render_markdown import MEANING, load_offered, summary
+from reports.account import Account, Shown
+from reports.exhibits import Plot, Section
+from reports.render_markdown import MEANING, commands, drawn_from, load_offered, summary
+from reports.standing import Standing
 from reports.tables.claims import claim_row
 from reports.wording import plural, quantity
 
@@ -23,40 +23,53 @@ _PAGE = Environment(
 _SIGN = {ClaimVerdict.TRUE: "✓", ClaimVerdict.FALSE: "✗", ClaimVerdict.UNPROVEN: "?"}
 
 
-def render_page(
-    dossier: Dossier, made: Sequence[tuple[Exhibit, Table | Plot]], pictures: Path
-) -> str:
+def render_page(account: Account, pictures: Path) -> str:
     """Return the page; `pictures` is the folder with each figure's SVG.
 
     Raises:
         OSError: a figure's SVG cannot be read.
     """
     sections = [
-        {
-            "title": str(section),
-            "parts": [_part(exhibit, one, pictures) for exhibit, one in members],
-        }
-        for section, members in groupby(made, key=lambda pair: pair[0].section)
-        if str(section) != "Claims"
+        {"title": str(section), "parts": [_part(one, pictures) for one in members]}
+        for section, members in groupby(account.shown, key=lambda one: one.section)
+        if section is not Section.CLAIMS
     ]
-    record = dossier.record
+    several = len(account.records) > 1
+    record = account.records[0]
+    measured = (
+        f"Measured {record.provenance.started_at}, {plural(len(record.repeats), 'repeat')}:"
+        f" {load_offered(record.parameters)}."
+    )
     return _PAGE.get_template("report.html").render(
-        record=record,
-        summary=summary(dossier.judgements),
+        subject=account.subject,
+        summary=summary(account.judgements),
+        record=None if several else record,
         meaning=MEANING[record.verdict],
-        offered=load_offered(record.parameters),
-        repeats=plural(len(record.repeats), "repeat"),
-        claims=[_claim(dossier, number) for number in range(len(dossier.judgements))],
+        measured=_text(f"{drawn_from(account.records)}.") if several else measured,
+        groups=_groups(account, named=several),
         sections=sections,
+        commands=commands(account),
+        again=account.again,
     )
 
 
-def _claim(dossier: Dossier, number: int) -> dict[str, str]:
-    judgement = dossier.judgements[number]
-    label, claimed, measured, _ = claim_row(judgement, dossier.record.metrics)
+def _groups(account: Account, *, named: bool) -> list[dict[str, object]]:
+    """Return the claims' cards, by the table or list they belong to."""
+    grouped = groupby(account.standings, key=lambda one: one.judgement.claim.group)
+    return [
+        {"title": name.capitalize(), "claims": [_claim(one, named=named) for one in members]}
+        for name, members in grouped
+    ]
+
+
+def _claim(standing: Standing, *, named: bool) -> dict[str, str]:
+    """Return one claim's card; `named` adds the run it rests on."""
+    judgement, run = standing.judgement, standing.run
+    label, claimed, measured, _ = claim_row(judgement, run.metrics if run else {})
     margin = ""
-    if judgement.margin is not None and judgement.measured is not None:
-        margin = quantity(judgement.margin, judgement.measured.unit)
+    figure = None if judgement.claim.checks else judgement.measured  # checks have no margin
+    if judgement.margin is not None and figure is not None:
+        margin = quantity(judgement.margin, figure.unit)
     return {
         "label": label,
         "claimed": claimed,
@@ -64,28 +77,28 @@ def _claim(dossier: Dossier, number: int) -> dict[str, str]:
         "margin": margin,
         "verdict": judgement.verdict,
         "sign": _SIGN[judgement.verdict],
-        "reason": judgement.reason,
-        "sentence": judgement.claim.sentence,
+        "reason": "" if judgement.verdict is ClaimVerdict.TRUE else judgement.reason,
+        "run": run.id if run and named else "",
     }
 
 
-def _part(exhibit: Exhibit, one: Table | Plot, pictures: Path) -> dict[str, object]:
-    if isinstance(one, Plot):
-        svg = (pictures / f"{exhibit.name}.svg").read_text(encoding="utf-8")
+def _part(one: Shown, pictures: Path) -> dict[str, object]:
+    if isinstance(one.thing, Plot):
+        svg = (pictures / f"{one.name}.svg").read_text(encoding="utf-8")
         return {
             "kind": "figure",
-            "name": exhibit.name,
-            "title": one.title,
-            "alt": one.alt,
-            "svg": Markup(_inlined(svg, exhibit.name)),  # noqa: S704 - drawn here
+            "name": one.name,
+            "title": one.thing.title,
+            "alt": one.thing.alt,
+            "svg": Markup(_inlined(svg, one.name)),  # noqa: S704 - drawn here
         }
     return {
         "kind": "table",
-        "name": exhibit.name,
-        "header": [_text(cell) for cell in one.header],
-        "rows": [[_text(cell) for cell in row] for row in one.rows],
-        "numeric": one.numeric,
-        "notes": [_text(note) for note in one.notes],
+        "name": one.name,
+        "header": [_text(cell) for cell in one.thing.header],
+        "rows": [[_text(cell) for cell in row] for row in one.thing.rows],
+        "numeric": one.thing.numeric,
+        "notes": [_text(note) for note in one.thing.notes],
     }
 
 

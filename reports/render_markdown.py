@@ -1,4 +1,4 @@
-"""Turns tables and figures into Markdown, and puts the report of one run together."""
+"""Turns tables and figures into Markdown, and puts a report together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -6,11 +6,9 @@ from itertools import groupby
 from monitor.contract.claims import Judgement
 from monitor.contract.evidence import RunRecord, Scalar
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict
-from reports.dossier import Dossier
-from reports.exhibits import Exhibit, Plot, Table
+from reports.account import Account, Shown
+from reports.exhibits import Table
 from reports.wording import plural
-
-Made = tuple[Exhibit, Table | Plot]
 
 MEANING = {
     RunVerdict.VALID: "the generator kept its schedule, so the figures below are the target's",
@@ -27,15 +25,15 @@ def render_table(table: Table) -> str:
     return "\n\n".join([grid, *table.notes])
 
 
-def render_report(dossier: Dossier, made: Sequence[Made]) -> str:
+def render_report(account: Account) -> str:
     """Return the whole report: the verdict first, then section by section, then how to repeat."""
-    parts = list(_opening(dossier))
-    for section, members in groupby(made, key=lambda pair: pair[0].section):
+    parts = list(_opening(account))
+    for section, members in groupby(account.shown, key=lambda one: one.section):
         parts.append(f"## {section}")
-        parts += [_exhibit(exhibit, one) for exhibit, one in members]
-    if not dossier.judgements:
-        parts.append(_without_claims(dossier.record))
-    return "\n\n".join([*parts, *_repeating(dossier.record)]) + "\n"
+        parts += [_exhibit(one) for one in members]
+    if not account.standings:
+        parts.append(_without_claims(account.records[0]))
+    return "\n\n".join([*parts, *_repeating(account)]) + "\n"
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
@@ -58,9 +56,12 @@ def load_offered(parameters: Mapping[str, Scalar]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(parameters.items()))
 
 
-def _opening(dossier: Dossier) -> Iterator[str]:
-    record = dossier.record
-    yield f"# {record.target}, scenario {record.scenario}: {summary(dossier.judgements)}"
+def _opening(account: Account) -> Iterator[str]:
+    yield f"# {account.subject}: {summary(account.judgements)}"
+    if len(account.records) > 1:
+        yield f"{drawn_from(account.records)}."
+        return
+    record = account.records[0]
     yield (
         f"**The run is {record.verdict}**: {MEANING[record.verdict]}. Measured"
         f" {record.provenance.started_at}, {plural(len(record.repeats), 'repeat')}:"
@@ -70,13 +71,26 @@ def _opening(dossier: Dossier) -> Iterator[str]:
         yield "\n".join(f"- {reason}" for reason in record.reasons)
 
 
-def _exhibit(exhibit: Exhibit, one: Table | Plot) -> str:
-    if isinstance(one, Table):
-        return render_table(one)
-    name = exhibit.name
+def drawn_from(records: Sequence[RunRecord]) -> str:
+    """Say from how many runs, of which days, and how many of them are not VALID."""
+    days = sorted({record.provenance.started_at[:10] for record in records})
+    told = (
+        f"From {plural(len(records), 'run')}, measured {' to '.join(days[:: len(days) - 1 or 1])}"
+    )
+    for verdict in (RunVerdict.SUSPECT, RunVerdict.INVALID):
+        named = [f"`{record.id}`" for record in records if record.verdict is verdict]
+        if named:
+            told += f"; {verdict} {'is' if len(named) == 1 else 'are'} {', '.join(named)}"
+    return told
+
+
+def _exhibit(one: Shown) -> str:
+    if isinstance(one.thing, Table):
+        return render_table(one.thing)
+    name = one.name
     return (
-        f"![{_alt(one.alt)}]({name}.png)\n\n"
-        f"*{one.title}.* [SVG]({name}.svg), [plotted values]({name}.csv)"
+        f"![{_alt(one.thing.alt)}]({name}.png)\n\n"
+        f"*{one.thing.title}.* [SVG]({name}.svg), [plotted values]({name}.csv)"
     )
 
 
@@ -84,15 +98,20 @@ def _without_claims(record: RunRecord) -> str:
     return f"No claim speaks of the scenario `{record.scenario}`, so nothing was judged."
 
 
-def _repeating(record: RunRecord) -> Iterator[str]:
+def _repeating(account: Account) -> Iterator[str]:
     yield "## How to repeat it"
     yield (
-        f"```console\n{record.provenance.command}\nwsproof report build {record.id}\n```\n\n"
-        "The first line measures anew; the second makes this report again from the same evidence,"
-        " byte for byte. Every figure above comes from the run folder: metrics in `run.json`,"
-        " curves from the buckets in `histograms.jsonl`, time series from `timeline.csv` and"
-        " `resources.csv`."
+        "```console\n" + "\n".join([*commands(account), account.again]) + "\n```\n\n"
+        "The last line makes this report again from the same evidence, byte for byte; what is above"
+        " it measures anew. Every figure comes from the run folders: metrics in `run.json`, curves"
+        " from the buckets in `histograms.jsonl`, time series from `timeline.csv` and"
+        " `resources.csv`, checks from `findings.jsonl`."
     )
+
+
+def commands(account: Account) -> tuple[str, ...]:
+    """Return the commands that made the runs, each once, oldest first."""
+    return tuple(dict.fromkeys(record.provenance.command for record in account.records))
 
 
 def _width(table: Table) -> int:

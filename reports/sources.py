@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 from monitor.contract.claims import Claim
-from monitor.contract.evidence import FINDINGS, RunRecord
+from monitor.contract.evidence import FINDINGS, Run, RunRecord
 from reports.dossier import Dossier, open_dossier
 from reports.runs import Evidence
 from reports.standing import Standing, judge_all, standings
 
 #: As an exhibit's source: any audit of all checks, whatever its scenario is called.
 AUDIT = "audit"
+
+#: The same, of every target there is.
+EVERY_AUDIT = "audits"
+
+#: The scenario of the gate tried on correct services: of no one target.
+TWINS = "twins"
 
 
 class Sources:
@@ -35,16 +41,41 @@ class Sources:
         return found
 
     def dossier(self, source: str) -> Dossier | None:
-        """Open the newest run of a scenario (or `AUDIT`), None if there is none."""
+        """Open the newest run of a scenario (or `AUDIT`), None if there is none.
+
+        Of `EVERY_AUDIT` the newest of each other target stands beside it.
+        """
         run = self.evidence.newest(
-            lambda record: self.target in {None, record.target} and is_from(source, record)
+            lambda record: is_from(source, record) and self._concerned(record)
         )
-        return None if run is None else open_dossier(run, judge_all(self.claims, run))
+        if run is None:
+            return None
+        others = self._of_other_targets(run) if source == EVERY_AUDIT else ()
+        return open_dossier(run, judge_all(self.claims, run), others)
+
+    def _of_other_targets(self, run: Run) -> tuple[Run, ...]:
+        names = {
+            other.record.target
+            for other in self.evidence
+            if is_from(AUDIT, other.record) and other.record.target != run.record.target
+        }
+        return tuple(
+            found for name in sorted(names) if (found := self._newest_audit(name)) is not None
+        )
+
+    def _newest_audit(self, target: str) -> Run | None:
+        return self.evidence.newest(
+            lambda record: is_from(AUDIT, record) and record.target == target
+        )
+
+    def _concerned(self, record: RunRecord) -> bool:
+        """Tell whether a run is about the target; correct services prove the gate for any."""
+        return record.scenario == TWINS or self.target in {None, record.target}
 
 
 def is_from(source: str, record: RunRecord) -> bool:
     """Tell whether a run is of a source: its scenario, or an audit of all checks."""
-    if source == AUDIT:
+    if source in {AUDIT, EVERY_AUDIT}:
         whole = record.parameters.get("only") in {None, ""}
         return record.kind == "audit" and FINDINGS in record.files and whole
     return record.scenario == source

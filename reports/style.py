@@ -25,6 +25,7 @@ PALE = "#E4E4E4"
 
 WIDTH_IN = 6.3  # the text width of an A4 page with usual margins
 _LINE_CHARACTERS = 80  # of title that fit into WIDTH_IN
+_SMALL_CHARACTERS = 88  # of a bold subtitle
 
 _RC: Mapping[Any, Any] = {
     "figure.facecolor": "white",
@@ -75,8 +76,11 @@ def headline(figure: Figure, title: str, subtitle: str, *, warn: bool) -> None:
         figure.text(0.012, y, line, weight="bold", size=9.5, va="top")
     below = top - (len(lines) * line_in + 0.02) / size[1]
     colour, weight = (VERMILLION, "bold") if warn else (GREY, "normal")
-    figure.text(0.012, below, subtitle, size=7.5, color=colour, weight=weight, va="top")
-    room = (len(lines) * line_in + small_in + 0.12) / size[1]
+    small = textwrap.wrap(subtitle, _SMALL_CHARACTERS, break_on_hyphens=False)
+    for number, line in enumerate(small):
+        y = below - number * 0.14 / size[1]
+        figure.text(0.012, y, line, size=7.5, color=colour, weight=weight, va="top")
+    room = (len(lines) * line_in + small_in + (len(small) - 1) * 0.14 + 0.12) / size[1]
     engine = figure.get_layout_engine()
     assert engine is not None  # noqa: S101 - new_figure gave it one
     engine.set(rect=(0, 0, 0.985, 1 - room))  # type: ignore[call-arg]

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import Move, Point
 from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.schedule.course import Move, Point
 
 #: One in five stalls, from a tenth of the window to six tenths.
 _SHARE = 0.2

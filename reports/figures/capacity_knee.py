@@ -74,9 +74,11 @@ def _title(dossier: Dossier) -> str:
     answers = [
         f"{metric.value:,.0f} {words}"
         for name, words in (("capacity_events_per_s", "events/s"), ("capacity_clients", "clients"))
-        if (metric := dossier.metric(name)) is not None
+        if (metric := dossier.metric(name)) is not None and metric.value
     ]
-    return f"The objectives were kept up to {' and up to '.join(answers) or 'no load tried'}"
+    if not answers:
+        return "The objectives were kept at no load that was tried"
+    return f"The objectives were kept up to {' and up to '.join(answers)}"
 
 
 def _alt(dossier: Dossier, found: _Found) -> str:
@@ -138,4 +140,6 @@ def _panel(axes: Axes, tries: list[Repeat], offered: str) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.tick_params(axis="x", labelsize=7)
-    axes.legend(loc="upper left", frameon=False, fontsize=7.5)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=7.5, borderpad=0
+    )

@@ -142,7 +142,7 @@ def _labels(axes: Axes) -> None:
         axes.plot([], [], color=BLUE, linewidth=0.6, alpha=0.6)[0],
     ]
     words = ["response time, from due", "service time, from sent", "thin: each repeat"]
-    axes.legend(key, words, loc="upper left", frameon=False, fontsize=8, labelcolor=BLACK)
+    axes.legend(key, words, loc="lower right", frameon=False, fontsize=8, labelcolor=BLACK)
 
 
 def _untrusted(axes: Axes, trusted: float) -> None:

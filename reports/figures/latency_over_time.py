@@ -102,4 +102,6 @@ def _line(
         color=colour,
         linestyle=dash,
         linewidth=width,
+        marker="o" if len(at_s) == 1 else None,  # a line of one point would not be seen
+        markersize=3,
     )

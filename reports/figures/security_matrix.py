@@ -12,17 +12,9 @@ from reports.checks import findings
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
 from reports.sources import AUDIT
-from reports.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILLION
+from reports.style import GREY
+from reports.tiles import LOOKS, key
 
-#: How each verdict is drawn: fill, sign, the sign's colour.
-_LOOKS = {
-    Verdict.PASS: (GREEN, "✓", "white"),
-    Verdict.FAIL: (VERMILLION, "✗", "white"),
-    Verdict.INCONCLUSIVE: (ORANGE, "?", "black"),
-    Verdict.WAIVED: (BLUE, "w", "white"),
-    Verdict.NOT_APPLICABLE: (PALE, "–", "black"),
-    Verdict.NOT_RUN: ("white", "·", "black"),
-}
 _ROW_IN = 0.3
 
 
@@ -64,7 +56,7 @@ def _draw(axes: Axes, rows: dict[str, list[Finding]]) -> None:
     for y, (category, members) in enumerate(rows.items()):
         axes.text(-0.3, y + 0.5, category, ha="right", va="center", weight="bold", size=8)
         for x, one in enumerate(members):
-            fill, sign, ink = _LOOKS[one.verdict]
+            fill, sign, ink = LOOKS[one.verdict]
             axes.add_patch(
                 Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, facecolor=fill, edgecolor=GREY, lw=0.5)
             )
@@ -76,5 +68,4 @@ def _draw(axes: Axes, rows: dict[str, list[Finding]]) -> None:
     axes.set_xlim(-1.2, max(widest, 10) + 0.2)
     axes.set_ylim(len(rows) + 1.0, -0.1)
     axes.axis("off")
-    key = "   ".join(f"{sign} {word}" for word, (_, sign, _) in _LOOKS.items())
-    axes.text(0, len(rows) + 0.6, key, size=6.8, color=GREY, va="center")
+    axes.text(0, len(rows) + 0.6, key(), size=6.8, color=GREY, va="center")

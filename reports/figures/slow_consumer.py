@@ -12,8 +12,6 @@ from reports.series import Course, Floats, course
 from reports.style import BLUE, GREEN, GREY, ORANGE, PALE
 from reports.wording import quantity, tick
 
-#: The part of the window in which the scenario lets its slow readers stall.
-_STALLED = (0.1, 0.6)
 _LOOKS = ((BLUE, "-"), (ORANGE, (0, (4, 1.5))), (GREEN, (0, (1, 1))), (GREY, (0, (3, 1, 1, 1))))
 
 
@@ -22,10 +20,12 @@ def slow_consumer(dossier: Dossier) -> Plot | None:
     """Draw the other readers' 99th percentile while some stall, a line a repeat."""
     found = course(dossier.run)
     slow = dossier.metric("clients_slow")
-    if found is None or slow is None or np.isnan(found.p99_us).all():
+    began, ended = dossier.metric("stalled_from_s"), dossier.metric("stalled_to_s")
+    if found is None or slow is None or began is None or ended is None:
         return None
-    window_s = max(repeat.window_s for repeat in dossier.record.repeats)
-    stalled = (_STALLED[0] * window_s, _STALLED[1] * window_s)
+    stalled = (began.value, ended.value)
+    if np.isnan(found.p99_us).all():
+        return None
     return Plot(
         title=_title(dossier, found, stalled),
         alt=_alt(dossier, found, stalled),

@@ -51,20 +51,40 @@ def chosen_claims(path: Path | None) -> "tuple[Path, tuple[Claim, ...], str | No
 
 @report.command()
 def build(
-    run: RunArgument = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run's id or folder; else all the newest evidence."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Report folder; RUN.report by default.")
+        Path | None,
+        typer.Option("--out", help="Report folder; RUN.report or `report` in the runs by default."),
     ] = None,
     runs: RunsOption = DEFAULT_RUNS,
     claims: ClaimsOption = None,
 ) -> int:
-    """Write the report of one run: tables, figures, page. Prints the claims table."""
+    """Write a report: tables, figures, page. Prints the claims table.
+
+    Of one run, or of the newest load, flood, audit, seeded flaws and protocol together.
+    """
+    from reports.account import of_evidence
+    from reports.build import concluded, publish
+
+    if run is not None:
+        return _build_one(run, out, runs, claims)
+    _, chosen, target = chosen_claims(claims)
+    account = of_evidence(chosen, target, _evidence(None, runs), _this_host())
+    made = publish(account, out or runs / "report")
+    print(made.table)
+    print(f"\nfrom {len(account.records)} runs; report: {made.page}", file=sys.stderr)
+    return concluded(account)
+
+
+def _build_one(run: str, out: Path | None, runs: Path, claims: Path | None) -> int:
     from monitor.contract.evidence import load_run
     from reports.build import build as build_report
     from reports.build import exit_code
-    from reports.runs import find_run
 
-    path = find_run(run, runs)
+    path = _found(run, runs)
     record = load_run(path).record
     _, chosen, target = chosen_claims(claims)
     if target not in {None, record.target}:
@@ -74,7 +94,8 @@ def build(
             file=sys.stderr,
         )
         chosen = ()
-    made = build_report(path, chosen, out or path.with_name(f"{path.name}.report"))
+    beside = runs if path.parent == kept_folder() else path.parent  # kept runs stay as they are
+    made = build_report(path, chosen, out or beside / f"{path.name}.report")
     print(made.table)
     print(f"\nrun {record.id} is {record.verdict}; report: {made.page}", file=sys.stderr)
     return exit_code(record, made.judgements)

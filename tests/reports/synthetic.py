@@ -6,7 +6,7 @@ of every repeat.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -356,6 +356,7 @@ def write_audit(
     real_time: bool = True,
     verdict: str = "VALID",
     number: int = 1,
+    target: str = "reference monitor",
 ) -> Path:
     """Write an audit with these checks' verdicts; `claims` says which claim each carries."""
     run_id = f"20250101-13000{number}-audit-gate-5eed"
@@ -379,18 +380,71 @@ def write_audit(
     ]
     with RunWriter(root, run_id) as writer:
         writer.write_lines(FINDINGS, found)
-        return writer.finish(
-            RunRecord(
-                id=run_id,
-                kind="audit",
-                scenario="gate",
-                parameters={"only": only, "real_time": real_time},
-                target="reference monitor",
-                target_url="ws://127.0.0.1:4001/",
-                verdict=RunVerdict(verdict),
-                reasons=(),
-                metrics={},
-                repeats=(),
-                provenance=PROVENANCE,
-            )
+        record = _audit_record(run_id, "gate", {"only": only, "real_time": real_time})
+        return writer.finish(changed(record, verdict=RunVerdict(verdict), target=target))
+
+
+def write_trials(root: Path, caught: Sequence[str], missed: Sequence[str] = ()) -> Path:
+    """Write the evidence of seeded flaws: each to be caught by HS1, and HS2 quiet."""
+    run_id = "20250101-150000-audit-mutants-5eed"
+    with RunWriter(root, run_id) as writer:
+        writer.write_lines(
+            "mutants.jsonl",
+            [
+                {
+                    "mutant": name,
+                    "flaw": f"{name} is left out",
+                    "claim": None,
+                    "may": [],
+                    "caught_by": ["HS1"],
+                    "verdicts": {"HS1": "FAIL" if name in caught else "PASS", "HS2": "PASS"},
+                    "detected": name in caught,
+                    "strays": [],
+                    "defect": "",
+                    "seconds": 1.0,
+                }
+                for name in (*caught, *missed)
+            ],
         )
+        return writer.finish(_audit_record(run_id, "mutants", {"full": False}))
+
+
+def write_twins(root: Path, services: Mapping[str, Mapping[str, str]]) -> Path:
+    """Write the evidence of one run of the gate on each correct service."""
+    run_id = "20250101-160000-audit-twins-5eed"
+    with RunWriter(root, run_id) as writer:
+        writer.write_lines(
+            "twins.jsonl",
+            [
+                {
+                    "service": name,
+                    "seed": 1,
+                    "verdicts": verdicts,
+                    "undecided": {},
+                    "alarms": {check: "" for check, word in verdicts.items() if word == "FAIL"},
+                    "applicable": 1,
+                    "total": 1,
+                    "defect": "",
+                    "seconds": 1.0,
+                }
+                for name, verdicts in services.items()
+            ],
+        )
+        record = _audit_record(run_id, "twins", {"repeats": len(services)})
+        return writer.finish(changed(record, target="correct services", target_url=""))
+
+
+def _audit_record(run_id: str, scenario: str, parameters: dict[str, Scalar]) -> RunRecord:
+    return RunRecord(
+        id=run_id,
+        kind="audit",
+        scenario=scenario,
+        parameters=parameters,
+        target="reference monitor",
+        target_url="ws://127.0.0.1:4001/",
+        verdict=RunVerdict.VALID,
+        reasons=(),
+        metrics={},
+        repeats=(),
+        provenance=changed(PROVENANCE, command=f"wsproof audit --{scenario}"),
+    )

@@ -176,6 +176,25 @@ def test_variations_of_the_shape_are_adopted_and_every_other_byte_stays(shape):
         assert only_markers_were_added(text, adopted.text)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_picture_on_a_line_of_a_paragraph_is_adopted_and_the_words_around_it_stay(ending):
+    picture = "![Who may listen](img/ch3-auth.png)"
+    text = ending.join(["See here:", picture, "and note the timings.", ""])
+    adopted = adopt(text, "ch.md").text
+    (region,) = find_regions(adopted, "ch.md")
+    assert (region.name, region.body) == ("ch3-auth", f"{picture}\n")
+    assert only_markers_were_added(text, adopted)
+    assert adopted.startswith(f"See here:{ending}<!-- BEGIN")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["before ![a](ch3-auth.png) after\n", "# ![a](ch3-auth.png)\n", "> ![a](ch3-auth.png)\n"],
+)
+def test_a_picture_within_a_line_has_no_room_for_markers(text):
+    assert adopt(text, "ch.md").text == text
+
+
 def test_a_row_that_nothing_measures_becomes_a_claim_that_says_so():
     text = dedent(
         """\

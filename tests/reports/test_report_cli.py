@@ -26,7 +26,7 @@ def wsproof(*arguments, **environment):
 
 def test_build_prints_the_table_says_where_the_report_is_and_holds(tmp_path):
     run = synthetic.write_run(tmp_path)
-    done = wsproof("report", "build", "--runs", tmp_path)
+    done = wsproof("report", "build", run.name, "--runs", tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("| Metric | Claimed | Measured |  |\n")
     page = tmp_path / f"{run.name}.report" / "report.html"
@@ -35,10 +35,10 @@ def test_build_prints_the_table_says_where_the_report_is_and_holds(tmp_path):
 
 
 def test_two_processes_build_the_same_bytes(tmp_path):
-    synthetic.write_run(tmp_path, synthetic.QUICK)
+    build = ("report", "build", synthetic.write_run(tmp_path, synthetic.QUICK).name)
     for seed in ("1", "2"):
         out = tmp_path / seed
-        wsproof("report", "build", "--runs", tmp_path, "--out", out, PYTHONHASHSEED=seed)
+        wsproof(*build, "--runs", tmp_path, "--out", out, PYTHONHASHSEED=seed)
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in "12"
     )
@@ -48,14 +48,14 @@ def test_two_processes_build_the_same_bytes(tmp_path):
 
 def test_a_false_claim_ends_with_one(tmp_path):
     synthetic.write_run(tmp_path, synthetic.SLOW)
-    assert wsproof("report", "build", "--runs", tmp_path).returncode == 1
+    assert wsproof("report", "build", synthetic.RUN_ID, "--runs", tmp_path).returncode == 1
     done = wsproof("report", "claims", "--runs", tmp_path)
     assert done.returncode == 1  # it outweighs the claims nothing was measured for
 
 
 def test_an_invalid_run_ends_with_three(tmp_path):
-    synthetic.write_run(tmp_path, synthetic.INVALID)
-    assert wsproof("report", "build", "--runs", tmp_path).returncode == 3
+    run = synthetic.write_run(tmp_path, synthetic.INVALID)
+    assert wsproof("report", "build", run.name, "--runs", tmp_path).returncode == 3
 
 
 def claims_file(folder, sentence="It takes less than 5 ms."):
@@ -125,8 +125,8 @@ def test_claims_without_evidence_end_with_three_and_say_how_to_make_it(tmp_path)
 
 
 def test_a_run_of_another_service_is_not_judged_by_the_monitors_claims(tmp_path):
-    synthetic.write_run(tmp_path, synthetic.QUICK, target="their service")
-    done = wsproof("report", "build", "--runs", tmp_path)
+    run = synthetic.write_run(tmp_path, synthetic.QUICK, target="their service")
+    done = wsproof("report", "build", run.name, "--runs", tmp_path)
     assert done.returncode == 3
     assert "pass its own with --claims FILE" in done.stderr
     assert "No claim was judged" in done.stdout

@@ -86,7 +86,11 @@ def test_slow_readers_are_judged_by_what_the_others_waited(tmp_path):
             tmp_path,
             "slow-consumer",
             timeline=rows,
-            metrics={"clients_slow": Metric(10, "clients")},
+            metrics={
+                "clients_slow": Metric(10, "clients"),
+                "stalled_from_s": Metric(1, "s"),
+                "stalled_to_s": Metric(6, "s"),
+            },
             repeats=(repeat(1),),
         )
     )
