@@ -7,10 +7,10 @@ import ipaddress
 from collections.abc import Sequence
 
 from monitor.limits import (
+    ClientRequestWindow,
     ConnectionSlots,
     FailureThrottle,
     PublishQuota,
-    RequestWindow,
     client_key,
     forwarded_client,
 )
@@ -44,7 +44,7 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         self._proxies = [ipaddress.ip_network(n, strict=False) for n in settings.trusted_proxies]
-        self._window = RequestWindow(settings.requests_per_window, settings.window_s)
+        self._window = ClientRequestWindow(settings.requests_per_window, settings.window_s)
         self._slots = ConnectionSlots(settings.connections_per_address, settings.max_connections)
         self._throttle = FailureThrottle(settings.failures_per_minute)
         self._quota = PublishQuota(settings.publish_events_per_s)

@@ -115,6 +115,19 @@ class RequestWindow:
             self._expired.popitem()
         return dropped
 
+    def holds(self, key: str) -> bool:
+        """Tell whether the key has a place of its own."""
+        return key in self._young or key in self._old
+
+    def live(self, key: str, now: float) -> bool:
+        """Tell whether a hit of the key still counts."""
+        times = self._young.get(key) or self._old.get(key)
+        return times is not None and times[-1] + self.window_s > now
+
+    def has_room(self, now: float) -> bool:
+        """Tell whether a new key would find a place."""
+        return len(self) < self._max_keys or self.sweep(now, 1) > 0
+
     def _end(self, time: float) -> float:
         return time + self.window_s
 
@@ -131,11 +144,51 @@ class RequestWindow:
         """Make an old or unknown key young; None if there is no room for an unknown one."""
         times = self._old.pop(key, None)
         if times is None:
-            if len(self) >= self._max_keys and not self.sweep(now, 1):
+            if not self.has_room(now):
                 return None
             times = array("d")
         self._young[key] = times
         return times
+
+
+class ClientRequestWindow:
+    """A `RequestWindow` of client keys in which others cannot use up the room for newcomers.
+
+    A newcomer that finds no room shares one window with all such of its network: an IPv4 /16, an
+    IPv6 /32. As long as that window holds a hit, who is new in the network goes on counting there,
+    so that no client has more than `limit` however room comes and goes.
+    """
+
+    def __init__(self, limit: int, window_s: float, *, max_keys: int = 131_072) -> None:
+        self._own = RequestWindow(limit, window_s, max_keys=max_keys)
+        self._shared = RequestWindow(limit, window_s, max_keys=65_536)
+
+    def __len__(self) -> int:
+        """How many keys and networks take up memory."""
+        return len(self._own) + len(self._shared)
+
+    def hit(self, key: str, now: float) -> float:
+        """Admit a hit and record it: 0.0; or return the seconds until one would be admitted."""
+        window, name = self._where(key, now)
+        return window.hit(name, now)
+
+    def wait(self, key: str, now: float) -> float:
+        """Return what `hit` would, without recording anything."""
+        window, name = self._where(key, now)
+        return window.wait(name, now)
+
+    def sweep(self, now: float, most: int = 256) -> int:
+        """Forget what was idle for a window; see `RequestWindow.sweep`."""
+        return self._own.sweep(now, most) + self._shared.sweep(now, most)
+
+    def _where(self, key: str, now: float) -> tuple[RequestWindow, str]:
+        room = self._own.holds(key) or self._own.has_room(now)
+        if room and not len(self._shared):
+            return self._own, key
+        network = _network(key)
+        if self._own.holds(key) or (room and not self._shared.live(network, now)):
+            return self._own, key
+        return self._shared, network
 
 
 class FailureThrottle:
@@ -144,15 +197,15 @@ class FailureThrottle:
     Ask `wait` before looking at a credential, call `failed` after it proved bad.
     """
 
-    def __init__(self, limit: int = 10, window_s: float = 60.0, *, max_keys: int = 65_536) -> None:
-        self._window = RequestWindow(limit, window_s, max_keys=max_keys)
+    def __init__(self, limit: int = 10, window_s: float = 60.0) -> None:
+        self._window = ClientRequestWindow(limit, window_s)
 
     def wait(self, key: str, now: float) -> float:
         """Return 0.0 if the key may try, else the seconds until it may."""
         return self._window.wait(key, now)
 
     def failed(self, key: str, now: float) -> None:
-        """Record a failure. One beyond the limit, or beyond `max_keys` keys, adds nothing."""
+        """Record a failure. One beyond the limit adds nothing."""
         self._window.hit(key, now)
 
     def sweep(self, now: float, most: int = 256) -> int:
@@ -258,6 +311,13 @@ def _parse(address: str) -> Address:
     if isinstance(parsed, ipaddress.IPv6Address):
         return parsed.ipv4_mapped or parsed
     return parsed
+
+
+def _network(key: str) -> str:
+    """Return the network of a client key: an IPv4 /16, an IPv6 /32."""
+    parsed = _parse(key.removesuffix("/64"))
+    prefix = 16 if parsed.version == 4 else 32
+    return str(ipaddress.ip_network((parsed, prefix), strict=False))
 
 
 def _within(address: Address, networks: Sequence[Network]) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.limits import (
+    ClientRequestWindow,
     ConnectionSlots,
     FailureThrottle,
     PublishQuota,
@@ -232,6 +233,35 @@ def test_a_full_table_has_room_again_once_its_keys_were_idle() -> None:
 def test_a_window_without_meaning_is_refused(limit: int, window_s: float, max_keys: int) -> None:
     with pytest.raises(ValueError, match="RequestWindow"):
         RequestWindow(limit, window_s, max_keys=max_keys)
+
+
+def test_newcomers_of_other_networks_are_served_when_every_place_is_taken() -> None:
+    window = ClientRequestWindow(2, 10.0, max_keys=100)
+    crowd = [client_key(f"2001:db8:0:{number:x}::1") for number in range(5_000)]
+    admitted = [window.hit(key, number * 1e-4) for number, key in enumerate(crowd)].count(0.0)
+    assert admitted == 102  # their network shares one window once the places are taken
+    assert window.hit("192.0.2.7", 1.0) == 0.0
+    assert window.hit("192.0.2.8", 1.0) == 0.0
+    assert window.hit("192.0.2.9", 1.0) == pytest.approx(10.0)
+    assert window.wait("192.0.2.9", 1.0) == pytest.approx(10.0)
+    assert window.hit("198.51.100.1", 1.0) == 0.0
+    assert window.hit(crowd[0], 1.0) == 0.0
+    assert window.hit(crowd[0], 1.0) > 0.0
+
+
+@given(hits=st.lists(st.tuples(st.integers(0, 9), st.floats(0, 0.7)), max_size=200))
+def test_who_shares_a_window_for_a_while_never_has_more_than_the_limit(
+    hits: list[tuple[int, float]],
+) -> None:
+    window, now = ClientRequestWindow(2, 1.0, max_keys=3), 0.0
+    admitted: dict[str, list[float]] = {}
+    for number, pause in hits:
+        now += pause
+        key = f"192.{number % 2}.2.{number}"
+        recent = [time for time in admitted.get(key, []) if time + 1.0 > now]
+        if window.hit(key, now) == 0.0:
+            assert len(recent) < 2
+            admitted[key] = [*recent, now]
 
 
 def test_ten_failures_a_minute_close_the_door_and_time_opens_it() -> None:
