@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from loadtests.addresses import Allotment
-from loadtests.course import Point
-from loadtests.curve import warp
-from loadtests.replay import Schedule, load_trace
+from loadtests.schedule.course import Point
+from loadtests.schedule.curve import warp
+from loadtests.schedule.replay import Schedule, load_trace
 from monitor.contract.target import Target, load_target
 
 

@@ -17,19 +17,20 @@ import numpy as np
 from gevent.event import Event
 from numpy.typing import NDArray
 
-from loadtests import part as parts
 from loadtests import passage
+from loadtests.accounting import part as parts
+from loadtests.accounting.histogram import Recorder
+from loadtests.accounting.latencies import BATCH, INTERVAL_NS, Latencies
+from loadtests.accounting.ledger import Ledger
 from loadtests.assignment import Assignment, load_schedule
+from loadtests.connections.frames import marker
 from loadtests.crowd import Crowd
-from loadtests.frames import marker
-from loadtests.histogram import Recorder
-from loadtests.latencies import BATCH, INTERVAL_NS, Latencies
-from loadtests.ledger import Ledger
-from loadtests.publisher import Outcome
-from loadtests.publishing import Publisher, Publishing
-from loadtests.receivers import Receivers, Subscriber
+from loadtests.publishing.player import Outcome
+from loadtests.publishing.process import Publisher, Publishing
+from loadtests.receivers import Receivers
 from loadtests.results import UNBEGUN, Progress, RepeatResult, Restart
-from loadtests.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
+from loadtests.schedule.timetable import ACKNOWLEDGED, SENT, Timetable, now_ns
+from loadtests.subscriber import Subscriber
 from loadtests.validity import reasons_against
 
 _TICK_S = 0.25

@@ -13,13 +13,14 @@ import gevent
 import numpy as np
 from gevent.event import Event
 
+from loadtests.accounting.part import admission
 from loadtests.assignment import Assignment
-from loadtests.connection import Position
-from loadtests.course import Move
-from loadtests.part import admission
-from loadtests.receivers import Receivers, Subscriber
+from loadtests.connections.connection import Position
+from loadtests.receivers import Receivers
 from loadtests.results import Admission, Return
-from loadtests.timetable import ACKNOWLEDGED, Timetable, now_ns
+from loadtests.schedule.course import Move
+from loadtests.schedule.timetable import ACKNOWLEDGED, Timetable, now_ns
+from loadtests.subscriber import Subscriber
 
 #: One who leaves listens this long for what was due before; what has not come then is lost.
 _FAREWELL_S = 1.0

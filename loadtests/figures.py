@@ -10,11 +10,11 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from loadtests.histogram import PERCENTILES, Recorder
+from loadtests.accounting.histogram import PERCENTILES, Recorder
+from loadtests.accounting.spread import FIGURES
 from loadtests.results import RepeatResult
 from loadtests.sampler import Sample
 from loadtests.scenarios import Asked, Scenario, Seen, Values
-from loadtests.spread import FIGURES
 from loadtests.validity import Calibration
 from monitor.contract.evidence import Metric
 

@@ -23,7 +23,6 @@ import loadtests
 from loadtests import record
 from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
-from loadtests.course import Point, steady
 from loadtests.figures import Measured, null_figures, repeat_metrics
 from loadtests.hostload import noted
 from loadtests.objectives import kept
@@ -32,6 +31,7 @@ from loadtests.record import Clock
 from loadtests.results import Progress, RepeatResult
 from loadtests.sampler import Watch
 from loadtests.scenarios import Outcome
+from loadtests.schedule.course import Point, steady
 from loadtests.validity import Calibration, believable, judge_run
 from monitor.contract import provenance
 from monitor.contract.evidence import RunWriter, new_run_id

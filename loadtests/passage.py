@@ -5,9 +5,9 @@ Read from the shared timetable after the fact, so that the publisher only stamps
 
 import numpy as np
 
-from loadtests.part import interval_edges
+from loadtests.accounting.part import interval_edges
 from loadtests.results import IntervalPassage, Passage
-from loadtests.timetable import ACKNOWLEDGED, PUSHED_BACK, REFUSED, SENT, Timetable
+from loadtests.schedule.timetable import ACKNOWLEDGED, PUSHED_BACK, REFUSED, SENT, Timetable
 
 
 def review(timetable: Timetable, window_start_ns: int, end: int, tolerance_ns: int) -> Passage:

@@ -12,10 +12,10 @@ from loadtests import objectives as parsing
 from loadtests.addresses import Allotment, Allotter
 from loadtests.assignment import Assignment
 from loadtests.bounds import DEFAULT_BOUND_US, MAX_EVENTS, MAX_RATE, SPARE_DESCRIPTORS
-from loadtests.course import Point, steady
-from loadtests.replay import load_trace
+from loadtests.connections.tls import tls_context
 from loadtests.scenarios import Asked, Scenario
-from loadtests.tls import tls_context
+from loadtests.schedule.course import Point, steady
+from loadtests.schedule.replay import load_trace
 from monitor.contract.claims import Claim, load_claims
 from monitor.contract.evidence import Scalar
 from monitor.contract.guard import permit

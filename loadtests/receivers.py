@@ -11,7 +11,6 @@ import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,12 +18,13 @@ import gevent
 import msgspec
 from gevent.monkey import get_original
 
-from loadtests.connection import Connection, Position, Stage
-from loadtests.latencies import Latencies
-from loadtests.ledger import Ledger
-from loadtests.looplag import LoopLag
-from loadtests.timetable import now_ns
-from loadtests.tls import Tls, tls_context
+from loadtests.accounting.latencies import Latencies
+from loadtests.accounting.ledger import Ledger
+from loadtests.accounting.looplag import LoopLag
+from loadtests.connections.connection import Connection, Position, Stage
+from loadtests.connections.tls import Tls, tls_context
+from loadtests.schedule.timetable import now_ns
+from loadtests.subscriber import Subscriber
 from monitor.contract.target import Credentials, Target
 
 READ_BYTES = 262_144
@@ -50,50 +50,6 @@ UNCOUNTED_BYTES = 16 * 1024 * 1024
 
 #: The longest turn, however much there is to read: then Locust's greenlets have theirs.
 TURN_NS = 2_000_000
-
-
-def _nothing() -> None:
-    """Nobody waits for this."""
-
-
-class Subscriber:
-    """One subscriber: its connection, its socket, its ledger once events are measured.
-
-    `seat` is the client it is a connection of; `aside`, its deliveries are counted and not timed.
-    """
-
-    def __init__(
-        self, seat: int, address: str | None, connection: Connection, sock: Any, *, aside: bool
-    ) -> None:
-        self.seat = seat
-        self.aside = aside
-        self.address = address
-        #: When the schedule wanted it (0: as it came), and what it is: client, return, resume.
-        self.due_ns = 0
-        self.who = "client"
-        self.began_at_ns = now_ns()
-        self.ended_at_ns = 0
-        self.connection = connection
-        self.socket = sock
-        self.receive: Callable[[int], bytes] = sock.recv
-        self.ledger = Ledger(0)
-        self.settled_at_ns = 0
-        #: It was ready at some time, whatever came after.
-        self.admitted = False
-        #: It ended although nobody asked it to.
-        self.dropped = False
-        self.leaving = False
-        self.stalled = False
-        #: Its ledger goes on from an earlier connection's.
-        self.resumed = False
-        #: Called once each: when it is ready or refused, and when its connection ends.
-        self.on_settled: Callable[[], None] = _nothing
-        self.on_ended: Callable[[], None] = _nothing
-
-    @property
-    def ready(self) -> bool:
-        """True while it receives events."""
-        return self.connection.stage is Stage.READY
 
 
 class Receivers:

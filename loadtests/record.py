@@ -6,6 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.accounting.histogram import Recorder
+from loadtests.accounting.latencies import INTERVAL_NS
+from loadtests.accounting.spread import FIGURES
+from loadtests.accounting.timeline import percentile_us
 from loadtests.figures import (
     Measured,
     below_clock_bound,
@@ -15,13 +19,9 @@ from loadtests.figures import (
     repeat_values,
     run_metrics,
 )
-from loadtests.histogram import Recorder
-from loadtests.latencies import INTERVAL_NS
 from loadtests.plan import Plan
 from loadtests.results import RepeatResult
 from loadtests.sampler import HOST, OTHERS
-from loadtests.spread import FIGURES
-from loadtests.timeline import percentile_us
 from loadtests.validity import RunJudgement
 from monitor.contract.evidence import (
     ADMISSIONS,

@@ -24,7 +24,7 @@ _THOROUGH_EVERY = 5
 #: The sampler must not take a core from what it watches, not even for a few milliseconds.
 _NICENESS = 19
 
-_PUBLISHER = "loadtests.publisher"
+_PUBLISHER = "loadtests.publishing.publisher"
 
 #: Roles of samples that are about the machine: all its cores, and what was used of them by
 #: processes that are neither side's. `processes` is then the number of cores.

@@ -5,8 +5,8 @@ import time
 import numpy as np
 from locust.stats import RequestStats, StatsEntry
 
-from loadtests.histogram import UPPER_US, Integers
-from loadtests.latencies import Latencies
+from loadtests.accounting.histogram import UPPER_US, Integers
+from loadtests.accounting.latencies import Latencies
 
 _METHOD, _NAME = "WS", "delivery"
 

@@ -11,7 +11,7 @@ from locust import User, task
 from locust.exception import StopUser
 
 from loadtests.conductor import Conductor
-from loadtests.receivers import Subscriber
+from loadtests.subscriber import Subscriber
 
 
 class WebSocketUser(User):

@@ -9,8 +9,8 @@ from statistics import median
 
 import msgspec
 
+from loadtests.accounting.histogram import PERCENTILES, Recorder
 from loadtests.bounds import DEFAULT_BOUND_US
-from loadtests.histogram import PERCENTILES, Recorder
 from loadtests.results import RepeatResult
 from monitor.contract.verdicts import RunVerdict
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import Response, request
 
+from loadtests.accounting.histogram import PERCENTILES
 from loadtests.conductor import Standing
 from loadtests.figures import enough
-from loadtests.histogram import PERCENTILES
 
 _KEY = "wsproof"
 _TITLE = "Delivery"

@@ -15,16 +15,16 @@ import msgspec
 from gevent.event import AsyncResult, Event
 
 from loadtests import passage
+from loadtests.accounting.part import nothing
 from loadtests.assignment import Assignment, load_schedule
-from loadtests.part import nothing
 from loadtests.processes import messages
 from loadtests.processes.clocks import Offset, Probe, clock_of_this_process, estimate, over_time
 from loadtests.processes.merging import merge, on_our_clock, without_service
 from loadtests.processes.messages import Answer, Begin, Cut, Failed, Finished, Question, Settled
-from loadtests.publisher import Outcome
-from loadtests.publishing import Publishing
+from loadtests.publishing.player import Outcome
+from loadtests.publishing.process import Publishing
 from loadtests.results import UNBEGUN, Part, Progress, RepeatResult
-from loadtests.timetable import Timetable, now_ns
+from loadtests.schedule.timetable import Timetable, now_ns
 
 #: Questions to each worker, before and after: the fastest way there and back are found soon.
 PROBES = 60

@@ -5,7 +5,7 @@ from functools import reduce
 
 import msgspec
 
-from loadtests.histogram import Recorder
+from loadtests.accounting.histogram import Recorder
 from loadtests.results import Admission, IntervalPart, Part, Slow
 
 #: Fields that add up.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.assignment import Assignment
-from loadtests.publisher import Outcome
+from loadtests.publishing.player import Outcome
 
 Said = TypeVar("Said", bound=msgspec.Struct)
 

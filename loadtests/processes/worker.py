@@ -32,10 +32,11 @@ from loadtests.processes.messages import (
     Settled,
     Share,
 )
-from loadtests.publisher import Outcome, Ready
+from loadtests.publishing.player import Outcome
+from loadtests.publishing.publisher import Ready
 from loadtests.results import Progress, RepeatResult
+from loadtests.schedule.timetable import Timetable, now_ns
 from loadtests.tally import Tally
-from loadtests.timetable import Timetable, now_ns
 from loadtests.users import WebSocketUser
 from monitor.contract.verdicts import ExitCode, WsproofError
 

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from loadtests.course import Point, steady
 from loadtests.results import RepeatResult
 from loadtests.sampler import Sample
+from loadtests.schedule.course import Point, steady
 from monitor.contract.claims import Claim
 from monitor.contract.evidence import Metric
 from monitor.contract.target import Target

@@ -6,8 +6,8 @@ from typing import ClassVar
 import msgspec
 
 from loadtests.connecting import chosen, connect_times
-from loadtests.course import Move, Point
 from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.schedule.course import Move, Point
 
 _KNOCKS_PER_S = 60.0
 

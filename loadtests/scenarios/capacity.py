@@ -7,9 +7,9 @@ from typing import ClassVar
 import msgspec
 
 from loadtests.bounds import MAX_RATE, SPARE_DESCRIPTORS
-from loadtests.course import Point, steady
 from loadtests.results import RepeatResult
 from loadtests.scenarios import Asked, Scenario, Steps
+from loadtests.schedule.course import Point, steady
 from loadtests.search import CONFIRMATIONS, most
 from monitor.contract.evidence import Metric
 

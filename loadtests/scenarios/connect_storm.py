@@ -5,8 +5,8 @@ from typing import ClassVar
 import msgspec
 
 from loadtests.connecting import chosen, connect_times, counted
-from loadtests.course import Move, Point
 from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.schedule.course import Move, Point
 
 #: The storm begins a second into the window and lasts one.
 _BEGINS_S = 1.0

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import steady
 from loadtests.scenarios import Asked, Scenario, Steps
+from loadtests.schedule.course import steady
 
 #: Parts of the clients and of the rate asked for that make up the matrix.
 _PARTS = (0.1, 0.5, 1.0)

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import Move, Point
 from loadtests.envelope import most_at_once, most_in_window
 from loadtests.results import Admission
 from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.schedule.course import Move, Point
 
 #: Abusers that ask again and again, each this often a second, and abusers that pile up connections.
 _FLOODERS = 4

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import Move, Point
-from loadtests.curve import instants
 from loadtests.scenarios import Asked, Scenario
+from loadtests.schedule.course import Move, Point
+from loadtests.schedule.curve import instants
 
 #: A tenth of both from the start.
 _FIRST = 0.1

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import Backoff, Move
 from loadtests.scenarios import Asked, Scenario, Seen, Steps, Values
+from loadtests.schedule.course import Backoff, Move
 from monitor.contract.target import Target
 
 #: When the restart is ordered, as a part of the window.

@@ -5,8 +5,8 @@ from typing import ClassVar
 import msgspec
 
 from loadtests.connecting import chosen, connect_times
-from loadtests.course import Move, Point
 from loadtests.scenarios import Asked, Scenario, Seen, Values
+from loadtests.schedule.course import Move, Point
 
 #: Everybody is cut off once in this many seconds, and stays away this long.
 _ROUND_S = 2.5

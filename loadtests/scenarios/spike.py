@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.course import Point
-from loadtests.curve import steps
+from loadtests.accounting.timeline import interval_percentiles
 from loadtests.scenarios import Asked, Scenario, Seen, Values
-from loadtests.timeline import interval_percentiles
+from loadtests.schedule.course import Point
+from loadtests.schedule.curve import steps
 
 #: The rate between spikes, as a part of the spike's.
 _NORMAL = 0.2

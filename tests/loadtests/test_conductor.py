@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.histogram import Recorder
+from loadtests.accounting.histogram import Recorder
 from loadtests.plan import Plan
 from loadtests.results import Progress, RepeatResult
 from loadtests.sampler import HOST, OTHERS

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from loadtests.accounting.histogram import Recorder
 from loadtests.figures import Measured, run_metrics
-from loadtests.histogram import Recorder
 from loadtests.results import RepeatResult
 from loadtests.sampler import Sample
 from loadtests.validity import Calibration

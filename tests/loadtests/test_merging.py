@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.histogram import Recorder
-from loadtests.part import nothing
+from loadtests.accounting.histogram import Recorder
+from loadtests.accounting.part import nothing
 from loadtests.processes.merging import merge, on_our_clock, without_service
 from loadtests.results import Admission, IntervalPart, Part
 

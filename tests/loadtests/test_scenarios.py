@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtests.accounting.histogram import Recorder
 from loadtests.assignment import load_schedule
-from loadtests.course import Point
 from loadtests.figures import complete_events
-from loadtests.histogram import Recorder
 from loadtests.plan import Plan, make_plan
 from loadtests.results import Admission, RepeatResult
 from loadtests.scenarios import NotApplicableError, Outcome, Seen, find
+from loadtests.schedule.course import Point
 from monitor.contract import verdicts
 from monitor.contract.target import load_target
 from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER, Driven

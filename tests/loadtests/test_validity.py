@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from loadtests.histogram import Recorder
+from loadtests.accounting.histogram import Recorder
 from loadtests.results import Admission, HostLoad, Part, Passage, RepeatResult
 from loadtests.validity import (
     GENERATOR_CPU_PERCENT,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.accounting.histogram import Recorder
 from loadtests.conductor import Standing
-from loadtests.histogram import Recorder
 from loadtests.webpage import rows
 from tests.loadtests.conftest import NULL_SERVER
 

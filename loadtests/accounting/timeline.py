@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from loadtests.histogram import UPPER_US
-from loadtests.latencies import INTERVAL_NS
+from loadtests.accounting.histogram import UPPER_US
+from loadtests.accounting.latencies import INTERVAL_NS
 from loadtests.results import RepeatResult
 
 

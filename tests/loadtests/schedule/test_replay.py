@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.replay import Trace, load_trace
+from loadtests.schedule.replay import Trace, load_trace
 from monitor.contract.verdicts import UsageError
 
 HEADER = {"format": 1, "source": "a test", "recorded_at": "2025-01-01T12:00:00Z"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadtests.histogram import Recorder
+from loadtests.accounting.histogram import Recorder
+from loadtests.connections.tls import Tls, tls_context
 from loadtests.plan import Plan
-from loadtests.tls import Tls, tls_context
 from monitor.contract import verdicts
 from monitor.contract.promises import Tls as TlsPromise
 from monitor.contract.target import Publish, Target

@@ -5,7 +5,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.histogram import BUCKETS, HIGHEST_US, UPPER_US, Recorder, bucket_index
+from loadtests.accounting.histogram import BUCKETS, HIGHEST_US, UPPER_US, Recorder, bucket_index
 
 micros = st.lists(
     st.one_of(st.integers(0, 5000), st.integers(0, HIGHEST_US)), min_size=1, max_size=200

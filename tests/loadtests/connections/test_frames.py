@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from loadtests.frames import MAX_MESSAGE_BYTES, NUMBER_DIGITS, Walker, identifier, marker
+from loadtests.connections.frames import (
+    MAX_MESSAGE_BYTES,
+    NUMBER_DIGITS,
+    Walker,
+    identifier,
+    marker,
+)
 
 RUN = "0a1b2c3d"
 

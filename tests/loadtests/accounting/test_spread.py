@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadtests.ledger import Ledger
-from loadtests.part import Audience
-from loadtests.spread import Spread
-from loadtests.timetable import Timetable
+from loadtests.accounting.ledger import Ledger
+from loadtests.accounting.part import Audience
+from loadtests.accounting.spread import Spread
+from loadtests.schedule.timetable import Timetable
 
 EVENTS = 6
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.frames import Walker, identifier, marker
-from loadtests.publisher import Answers, Messages
-from loadtests.timetable import ACKNOWLEDGED, REFUSED, Timetable
+from loadtests.connections.frames import Walker, identifier, marker
+from loadtests.publishing.publications import Answers, Messages
+from loadtests.schedule.timetable import ACKNOWLEDGED, REFUSED, Timetable
 from monitor.contract.target import Publish
 
 RUN = "0a1b2c3d"

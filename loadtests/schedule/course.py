@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from loadtests.curve import Curve, mean, peak
+from loadtests.schedule.curve import Curve, mean, peak
 from monitor.contract.target import Method
 
 Act = Literal["join", "leave", "cut", "stall", "read", "knock", "hold", "restart"]

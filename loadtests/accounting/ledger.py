@@ -6,7 +6,7 @@ what went missing, not with the length of the run.
 
 from collections.abc import Sequence
 
-from loadtests.thinning import Notice
+from loadtests.accounting.thinning import Notice
 
 
 class Ledger:

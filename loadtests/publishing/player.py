@@ -1,50 +1,23 @@
-"""The publisher: sends each event when it is due, whatever the target makes of the last one.
+"""Plays a timetable over an open connection: each event when it is due.
 
-A process of its own (`python -m loadtests.publisher ASSIGNMENT`), so that receiving never delays
-sending. It prints one JSON line when connected, waits for a line on stdin, plays the timetable,
-and prints what became of it. It ends when its stdin closes, so it never outlives its parent.
+It sends whatever the target makes of the last event, and never waits for an answer. What a target
+that does not read holds up is booked as the target's.
 """
 
-import contextlib
-import ctypes
-import gc
-import os
 import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from loadtests.assignment import Assignment, load_assignment, load_schedule
-from loadtests.connection import Connection, Stage
-from loadtests.frames import identifier
-from loadtests.replay import load_trace
-from loadtests.timetable import ACKNOWLEDGED, PUSHED_BACK, REFUSED, SENT, Timetable, now_ns
-from loadtests.tls import Tls, tls_context
-from monitor.contract.target import Publish, Target, fill
+from loadtests.connections.connection import Connection, Stage
+from loadtests.publishing.publications import Answers, Messages
+from loadtests.schedule.timetable import PUSHED_BACK, SENT, Timetable, now_ns
+from monitor.contract.target import Publish
 
-_PR_SET_TIMERSLACK = 29
-
-#: The kernel may delay a wake-up by this slack, 50 µs unless told otherwise.
-_TIMER_SLACK_NS = 1
-
-#: Up to this rate the publisher needs so little of a core that it may run ahead of ordinary
-#: processes (real-time priority, where permitted): a busy core would delay sends by a whole
-#: scheduler slice, some 4 ms, and two cores shared with target and receivers are often busy.
-_REAL_TIME_RATE = 5_000.0
-
-_PLACE = "\0"  # no event carries this character
-
-_READ_BYTES = 65_536
+READ_BYTES = 65_536
 
 #: A long sleep on an idle core ends up to 0.3 ms late (a virtual machine's more so); the short one
 #: after it ends within some 50 µs.
@@ -71,45 +44,6 @@ class Outcome(msgspec.Struct, frozen=True):
     first_refusal: str = ""
     #: Stretches of events cut by an outage: from the first unanswered to the first sent after it.
     outages: tuple[tuple[int, int], ...] = ()
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """The publisher's first line: connected, or the target's answer."""
-
-    ready: bool
-    answer: str
-
-
-class Messages:
-    """The publications of a trace, ready but for identifier and timestamp."""
-
-    def __init__(
-        self,
-        publish: Publish,
-        run: str,
-        events: Sequence[dict[str, Any]],
-        recorded: NDArray[np.int64],
-    ) -> None:
-        self._run = run
-        self._recorded = recorded
-        self._parts = [_split(publish, event) for event in events]
-
-    def build(self, number: int) -> bytes:
-        """Return publication `number`, stamped with the current time."""
-        before, between, after, identified_first = self._parts[self._recorded[number]]
-        name = identifier(self._run, number)
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-        first, second = (name, stamp) if identified_first else (stamp, name)
-        return f"{before}{first}{between}{second}{after}".encode()
-
-
-def _split(publish: Publish, event: dict[str, Any]) -> tuple[str, str, str, bool]:
-    places = {"timestamp": _PLACE, publish.id_field: _PLACE}
-    text = msgspec.json.encode({**event, **places}).decode()
-    message = fill(publish.message, {"event": text})
-    before, between, after = message.split("\\u0000")
-    order = [key for key in {**event, **places} if key in places]
-    return before, between, after, order[0] == publish.id_field
 
 
 #: Opens another connection, ready to publish; None while the target is away.
@@ -278,7 +212,7 @@ class Player:
 
     def _read(self) -> None:
         try:
-            chunk = self._socket.recv(_READ_BYTES)
+            chunk = self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -297,131 +231,3 @@ class Player:
             self._rest = bytes(self._connection.outgoing)
             self._connection.outgoing.clear()
             self._send()
-
-
-class Answers:
-    """Matches the target's answers to publications; both come in order."""
-
-    def __init__(self, timetable: Timetable, accepted: bytes, refused: bytes) -> None:
-        self._timetable = timetable
-        self._accepted = accepted
-        self._refused = refused
-        self.acknowledged = 0
-        self.refused = 0
-        self.first_refusal = ""
-        #: The first publication without an answer.
-        self.awaited = 0
-
-    def read(self, texts: Sequence[bytes]) -> None:
-        """Take messages of the target; those that are no answer are none of ours."""
-        for text in texts:
-            number = self.awaited
-            if number >= self._timetable.events:
-                return
-            if self._accepted and self._accepted in text:
-                self._timetable.fate[number] |= ACKNOWLEDGED
-                self.acknowledged += 1
-                self.awaited += 1
-            elif self._refused and self._refused in text:
-                self._timetable.fate[number] |= REFUSED
-                self.refused += 1
-                self.awaited += 1
-                self.first_refusal = self.first_refusal or text[:200].decode("utf-8", "replace")
-
-    def skip_to(self, number: int) -> None:
-        """Expect no answer to what was published before `number`: its connection is gone."""
-        self.awaited = number
-
-    def owed(self, sent: int) -> bool:
-        """Tell whether an answer is still to come for the first `sent` publications."""
-        return bool(self._accepted) and self.awaited < sent
-
-
-def connect(assignment: Assignment, target: Target) -> tuple[socket.socket, Connection]:
-    """Open the publisher's connection, ready or closed, within `connect_s`."""
-    host, port = assignment.peer
-    address = assignment.allotment.publisher
-    context = tls_context(target)
-    connection = Connection(
-        target,
-        target.credentials(assignment.publish_token),
-        b"\0",
-        subscribes=False,
-        tls=None if context is None else Tls(context, urlsplit(target.url).hostname or ""),
-    )
-    source = None if address is None else (address, 0)
-    sock = socket.create_connection((host, port), assignment.connect_s, source)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while connection.stage not in {Stage.READY, Stage.CLOSED}:
-        sock.sendall(connection.outgoing)
-        connection.outgoing.clear()
-        try:
-            chunk = sock.recv(_READ_BYTES)
-        except TimeoutError:
-            connection.lost(f"no answer within {assignment.connect_s:g} s")
-            break
-        if chunk:
-            connection.receive(connection.opened(chunk))
-        else:
-            connection.lost("the target closed the transport")
-    sock.sendall(connection.outgoing)
-    connection.outgoing.clear()
-    sock.setblocking(False)
-    return sock, connection
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Play the assignment named on the command line."""
-    assignment = load_assignment(Path(arguments[0]))
-    target = assignment.target
-    _be_punctual(assignment.point.peak_rate)
-    timetable = Timetable(assignment.timetable)
-    trace = load_trace(Path(assignment.trace))
-    recorded = load_schedule(assignment).recorded
-    messages = Messages(target.publish, assignment.run, trace.events, recorded)
-    try:
-        sock, connection = connect(assignment, target)
-    except OSError as error:
-        _tell(Ready(False, error.strerror or str(error)))
-        return
-    _tell(Ready(connection.stage is Stage.READY, connection.answer))
-    if connection.stage is not Stage.READY or not sys.stdin.readline():
-        return
-    gc.freeze()
-    gc.disable()  # nothing here makes cycles, and a collection would delay sends
-    reconnect = partial(_connect_again, assignment, target) if assignment.point.restarts else None
-    player = Player(sock, connection, timetable, messages, reconnect)
-    _tell(player.play(target.publish, assignment.drain_s))
-
-
-def _connect_again(
-    assignment: Assignment, target: Target
-) -> tuple[socket.socket, Connection] | None:
-    """Return another open connection, or None while the target is away or refuses."""
-    try:
-        sock, connection = connect(assignment, target)
-    except OSError:
-        return None  # not there yet: what falls due meanwhile is booked as the target's
-    if connection.stage is Stage.READY:
-        return sock, connection
-    sock.close()
-    return None
-
-
-def _tell(line: Ready | Outcome) -> None:
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stdout.flush()
-
-
-def _be_punctual(rate: float) -> None:
-    """Ask the kernel for exact wake-ups; what it does not grant, the run's verdict will show."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS, 0, 0, 0)
-    if rate <= _REAL_TIME_RATE:
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

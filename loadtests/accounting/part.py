@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.histogram import Integers, Recorder
-from loadtests.latencies import INTERVAL_NS, Latencies
-from loadtests.ledger import Ledger
-from loadtests.receivers import Subscriber
+from loadtests.accounting.histogram import Integers, Recorder
+from loadtests.accounting.latencies import INTERVAL_NS, Latencies
+from loadtests.accounting.ledger import Ledger
+from loadtests.accounting.thinning import excused
 from loadtests.results import Admission, IntervalPart, Part, Slow
-from loadtests.thinning import excused
-from loadtests.timetable import SENT, Timetable
+from loadtests.schedule.timetable import SENT, Timetable
+from loadtests.subscriber import Subscriber
 
 
 class Audience:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtests.timetable import PUSHED_BACK, SENT, Timetable
+from loadtests.schedule.timetable import PUSHED_BACK, SENT, Timetable
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.ledger import Ledger
+from loadtests.accounting.ledger import Ledger
 
 
 @given(

@@ -13,8 +13,8 @@ from array import array
 
 import numpy as np
 
-from loadtests.histogram import Recorder
-from loadtests.timetable import now_ns
+from loadtests.accounting.histogram import Recorder
+from loadtests.schedule.timetable import now_ns
 
 #: 250 samples a second cost the loop about half a per cent of a core.
 PERIOD_NS = 4_000_000

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loadtests.histogram import Integers
+from loadtests.accounting.histogram import Integers
 
 
 class Notice(NamedTuple):

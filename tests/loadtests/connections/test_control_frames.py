@@ -5,7 +5,7 @@ from pathlib import Path
 from websockets.utils import accept_key
 
 import loadtests
-from loadtests.connection import Connection, Stage
+from loadtests.connections.connection import Connection, Stage
 from monitor.contract.target import load_target
 from tests.calibration.known_server import frames, text_frame
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loadtests.histogram import BUCKETS, Integers, Recorder
-from loadtests.spread import Spread
-from loadtests.timetable import Timetable
+from loadtests.accounting.histogram import BUCKETS, Integers, Recorder
+from loadtests.accounting.spread import Spread
+from loadtests.schedule.timetable import Timetable
 
 INTERVAL_NS = 1_000_000_000
 

@@ -16,8 +16,8 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 from websockets.uri import parse_uri
 
-from loadtests.frames import Walker
-from loadtests.tls import Tls
+from loadtests.connections.frames import Walker
+from loadtests.connections.tls import Tls
 from monitor.contract.target import Credentials, Target, fill
 
 _MAX_HEAD_BYTES = 65_536

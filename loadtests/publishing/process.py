@@ -9,8 +9,9 @@ import msgspec
 from gevent.subprocess import PIPE, Popen
 
 from loadtests.assignment import Assignment
-from loadtests.publisher import Outcome, Ready
-from loadtests.timetable import Timetable, now_ns
+from loadtests.publishing.player import Outcome
+from loadtests.publishing.publisher import Ready
+from loadtests.schedule.timetable import Timetable, now_ns
 
 Line = TypeVar("Line", Ready, Outcome)
 
@@ -46,7 +47,7 @@ class Publishing:
     def __init__(self, assignment: Assignment) -> None:
         path = Path(assignment.folder) / "publisher.json"
         assignment.save(path)
-        command = [sys.executable, "-m", "loadtests.publisher", str(path)]
+        command = [sys.executable, "-m", "loadtests.publishing.publisher", str(path)]
         self._process = Popen(command, stdin=PIPE, stdout=PIPE)
         self._stdin: Any = self._process.stdin
         self._stdout: Any = self._process.stdout

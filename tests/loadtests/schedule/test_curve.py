@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.curve import instants, mean, peak, steps, value_at, warp
+from loadtests.schedule.curve import instants, mean, peak, steps, value_at, warp
 
 CONSTANT = ((0.0, 100.0),)
 LINE = ((0.0, 0.0), (10.0, 100.0))

@@ -7,8 +7,8 @@ about deliveries: twelve bytes an event, whatever the number of receivers.
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.histogram import Integers, Recorder
-from loadtests.timetable import Timetable
+from loadtests.accounting.histogram import Integers, Recorder
+from loadtests.schedule.timetable import Timetable
 
 #: The figures of one event, in the order of what is said of them.
 FIGURES = ("first_receiver", "median_receiver", "last_receiver", "spread")

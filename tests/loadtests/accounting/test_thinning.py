@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.ledger import Ledger
-from loadtests.part import Audience
-from loadtests.thinning import Notice, excused
+from loadtests.accounting.ledger import Ledger
+from loadtests.accounting.part import Audience
+from loadtests.accounting.thinning import Notice, excused
 
 EVENTS = 20
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtests.looplag import PERIOD_NS, LoopLag
-from loadtests.timetable import now_ns
+from loadtests.accounting.looplag import PERIOD_NS, LoopLag
+from loadtests.schedule.timetable import now_ns
 
 
 @pytest.fixture
