@@ -105,6 +105,9 @@ class Admissions:
             text = "this origin is not allowed"
             return self._refuse("origin", problem(403, text), entered, now)
         if not asked.upgrade:
+            if asked.misdirected:
+                text = "not called by a name of this server; --allow-origin adds one"
+                return self._refuse("host", problem(421, text), entered, now)
             return self._page(asked, entered, now)
         if asked.path != SOCKET_PATH:
             return problem(404, "no WebSocket is served here")

@@ -4,6 +4,7 @@ The WebSocket library checks the handshake itself; what stands here are this ser
 paths, Origin, credentials, and the HTTP answers it words differently.
 """
 
+import ipaddress
 import re
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,12 +19,17 @@ _OTHER_METHOD = re.compile(rb"(HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a request asks for. `tokens` holds every credential found, in the order found."""
+    """What a request asks for. `tokens` holds every credential found, in the order found.
+
+    `foreign`: a page that may not connect asks; `misdirected`: the host is called by a name that
+    is not its own.
+    """
 
     path: str
     upgrade: bool
     origin: str | None
     foreign: bool
+    misdirected: bool
     tokens: tuple[str, ...]
     malformed_credentials: bool
     stream: bool
@@ -76,6 +82,17 @@ class Origins(msgspec.Struct, frozen=True):
             and name in self.own_hosts
         )
 
+    def serve(self, host: str) -> bool:
+        """Tell whether the server is called by an address, or by a name of its own.
+
+        A name of others may be pointed at it, so that their page reads ours as its own.
+        """
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self.own_hosts or _is_address(name)
+
 
 def read(request: Request, origins: Origins) -> Asked | Answer:
     """Read a request, or return the answer that refuses it before anything else is looked at."""
@@ -104,6 +121,7 @@ def read(request: Request, origins: Origins) -> Asked | Answer:
         upgrade=any("websocket" in value.lower() for value in headers.get_all("Upgrade")),
         origin=origin,
         foreign=origin is not None and not origins.admit(origin, headers["Host"]),
+        misdirected=not origins.serve(headers["Host"]),
         tokens=(*in_query, *bearer),
         malformed_credentials=schemes != len(bearer),
         stream=("stream", "off") not in query,
@@ -138,6 +156,14 @@ def refused_upgrade(status: int, request: Request) -> Answer:
 
 def _not_get() -> Answer:
     return problem(405, "only GET is served here", headers={"Allow": "GET"})
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _authorization(headers: Headers) -> tuple[int, list[str]]:

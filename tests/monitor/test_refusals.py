@@ -41,6 +41,26 @@ def test_a_rebound_host_name_is_not_our_own_origin(shared):
         assert raw.rest().startswith(b"HTTP/1.1 403 ")
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("evil.example", "/", 421),
+        ("evil.example:{port}", "/state", 421),
+        ("localhost.evil.example", "/app.js", 421),
+        ("[::1", "/", 421),
+        ("evil.example", "/healthz", 200),
+        ("localhost:{port}", "/", 200),
+        ("192.0.2.7:{port}", "/", 200),
+        ("[2001:db8::7]", "/", 200),
+    ],
+)
+def test_pages_are_not_shown_under_a_name_of_others(shared, host, path, status):
+    with Raw(shared.port) as raw:
+        name = host.format(port=shared.port)
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+        assert raw.rest().startswith(b"HTTP/1.1 %d " % status)
+
+
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: %b\r\nSec-WebSocket-Version: %d\r\n\r\n"
