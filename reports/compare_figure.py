@@ -55,7 +55,7 @@ def _draw(canvas: Figure, parts: list[tuple[str, Latency]]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     looks = ((BLUE, "-", "before"), (ORANGE, (0, (4, 1.5)), "after"))
-    for (_, latency), (colour, dash, name) in zip(parts, looks, strict=True):
+    for (run, latency), (colour, dash, name) in zip(parts, looks, strict=True):
         for repeat in latency.repeats.values():
             odds, values = repeat.curve()
             axes.step(odds, np.maximum(values, 1) / 1e3, color=colour, linewidth=0.5, alpha=0.4)
@@ -67,13 +67,14 @@ def _draw(canvas: Figure, parts: list[tuple[str, Latency]]) -> None:
             color=colour,
             linestyle=dash,
             linewidth=1.8,
-            label=name,
+            label=f"{name}: {run}",
         )
     axes.set_xlim(left=1)
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value * 1e3, "us")))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"1 in {value:,.0f}"))
+    axes.tick_params(axis="x", labelsize=7)  # a million in full beside its neighbours
     axes.set_ylabel("response time")
     axes.set_xlabel("slower than this: one delivery in …")
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", frameon=False, fontsize=7.5)
