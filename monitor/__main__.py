@@ -15,16 +15,25 @@ def serve(arguments: Sequence[str]) -> int:
     Raises:
         WsproofError: the settings, the state folder or the address cannot be used.
     """
+    _fill_standard_streams()
     settings, check = load(arguments, os.environ)
     from monitor import logs, server  # noqa: PLC0415 - wrong settings are told without them
-    from monitor.statefolder import open_state_folder  # noqa: PLC0415
+    from monitor.statefolder import check_state_folder, open_state_folder  # noqa: PLC0415
 
     if check:
         server.tls_context(settings)
+        check_state_folder(Path(settings.state))
         print("wsproof serve: the settings are in order", file=sys.stderr)
         return ExitCode.HOLDS
     logs.configure(settings.log_level, settings.log_format)
     return server.run(settings, open_state_folder(Path(settings.state)))
+
+
+def _fill_standard_streams() -> None:
+    """Open what of stdin, stdout and stderr is closed: else a socket would take its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def main() -> int:

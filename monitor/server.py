@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -54,7 +55,7 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
     servers = [await _serve_on(each, monitor, tls) for each in sockets]
     sweeping = Sweep(loop, monitor.sweep)
     url = f"{'wss' if tls else 'ws'}://{_bracketed(settings.host)}:{port}/"
-    print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
+    _announce(url)
     log.info("serving %s; state in %s", url, state.path)
     log.info(
         "for a token: wsproof token issue --subject NAME --scope subscribe --state %s", state.path
@@ -67,6 +68,22 @@ async def _serve(settings: Settings, state: StateFolder) -> ExitCode:
     monitor.close()
     log.info("stopped")
     return ExitCode.HOLDS
+
+
+def _announce(url: str) -> None:
+    """Print the line that says the server is ready.
+
+    Raises:
+        UsageError: stdout cannot be written to.
+    """
+    try:
+        print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
+    except OSError as error:
+        sys.stdout = None  # what it still holds cannot be written
+        raise UsageError(
+            f"stdout: the server's URL cannot be written to it: {error.strerror}; redirect it to a"
+            " file on a disk with space, or to /dev/null"
+        ) from error
 
 
 async def _drain(monitor: Monitor, timeout_s: float) -> None:

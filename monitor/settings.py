@@ -201,13 +201,18 @@ def _check(settings: Settings) -> None:
             f"settings: key `host`: expected a name or an address such as 127.0.0.1, got"
             f" {settings.host!r}"
         )
-    local = settings.host == "localhost" or settings.host.startswith("127.")
-    if not (local or settings.host == "::1" or settings.tls_certificate or settings.behind_proxy):
+    local = settings.host == "localhost" or _is_loopback(settings.host)
+    if not (local or settings.tls_certificate or settings.behind_proxy):
         raise UsageError(
             f"settings: key `host`: {settings.host} can be reached from other machines, and tokens"
             " would cross the network in clear text. Give `tls_certificate` and `tls_key`, or"
             " `behind_proxy` if a proxy in front provides TLS"
         )
+
+
+def _is_loopback(text: str) -> bool:
+    """Tell whether it is an address of this machine alone; what a name means may change."""
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
 def _is_address(text: str) -> bool:

@@ -29,6 +29,23 @@ class StateFolder(msgspec.Struct, frozen=True):
         return self.path / "journal.db"
 
 
+def check_state_folder(path: Path) -> None:
+    """See that the state folder can be used, or made; nothing is changed.
+
+    Raises:
+        UsageError: see `open_state_folder`.
+    """
+    if path.exists():
+        open_state_folder(path)
+        return
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"state folder {path}: cannot be created in {above}; give a folder you may write to"
+            " with --state"
+        )
+
+
 def open_state_folder(path: Path, *, create: bool = True) -> StateFolder:
     """Return the state folder at `path`; with `create`, make it (mode 0700) if need be.
 

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -443,6 +444,28 @@ def test_a_damaged_event_in_the_journal_is_told_with_exit_2(start_monitor, table
     assert "Traceback" not in done.stderr
 
 
+@BOTH_LOOPS
+def test_what_cannot_be_written_to_stdout_is_told_and_a_closed_one_is_no_matter(tmp_path, loop):
+    command = [*WSPROOF, "serve", "--port", "0", "--state", str(tmp_path), "--event-loop", loop]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+        )
+    assert done.returncode == 2, done.stderr
+    assert "stdout" in done.stderr
+    assert "Traceback" not in done.stderr
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    with subprocess.Popen(closed, stderr=subprocess.PIPE, text=True) as process:
+        serving = next(line for line in process.stderr if " serving ws://" in line)
+        port = int(serving.split("localhost:")[1].split("/")[0])
+        with Raw(port) as raw:
+            raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert raw.rest().startswith(b"HTTP/1.1 200 ")
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 0
+
+
 def test_a_taken_port_a_bad_state_folder_and_a_bad_flag_are_told_with_exit_2(
     start_monitor, tmp_path
 ):
@@ -454,6 +477,9 @@ def test_a_taken_port_a_bad_state_folder_and_a_bad_flag_are_told_with_exit_2(
         (["--state", str(file)], "a file stands there"),
         (["--port", "many"], "--port"),
         (["--host", "0.0.0.0"], "behind_proxy"),
+        (["--host", "127.evil.example.org"], "behind_proxy"),
+        (["--check", "--state", str(file)], "a file stands there"),
+        (["--check", "--state", str(file / "below")], "cannot be created"),
         (["--idle-timeout-s", "-1"], "--idle-timeout-s"),
         (["--trusted-proxies", "moon"], "trusted_proxies"),
         (["--tls-certificate", "x"], "tls_key"),
