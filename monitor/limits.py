@@ -18,8 +18,8 @@ def client_key(address: str) -> str:
     """Return whom an address counts as: an IPv4 address itself, an IPv6 address its /64.
 
     An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) counts as its IPv4 address; a scope id
-    is left out. One subscriber line usually has a /64 of its own, so counting single IPv6
-    addresses would limit nobody (RFC 6177).
+    is left out. A host chooses the last 64 bits of its IPv6 address itself (RFC 4291 section
+    2.5.1), so counting single IPv6 addresses would limit nobody.
 
     Raises:
         ValueError: not an IP address.
