@@ -59,6 +59,8 @@ def install(user: type[WebSocketUser]) -> Callable[..., None]:
 
     def on_init(environment: Any, **_: Any) -> None:
         options = environment.parsed_options
+        # Locust counts --run-time by the loop's clock, which stood still while it was imported.
+        gevent.get_hub().loop.update_now()
         if options.worker:
             Worker(environment, user).attach()
         else:

@@ -223,7 +223,7 @@ def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
     options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
     options += ["--trace", str(trace), "--rate", "500", "--warmup", "0.5"]
     done = subprocess.run(
-        [*locust, "-u", "20", "-t", "3s", *options],
+        [*locust, "-u", "20", "-t", "6s", *options],
         env=folders.environment,
         capture_output=True,
         text=True,

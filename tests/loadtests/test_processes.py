@@ -54,7 +54,7 @@ def test_two_workers_on_one_host_add_up_and_share_no_address(
     target = profile(NULL_SERVER, extra="[promises]\nconnections_per_address = 3\n")
     done = subprocess.run(
         [
-            *(*LOCUST, "--headless", "--processes", "2", "-u", "21", "-t", "4s"),
+            *(*LOCUST, "--headless", "--processes", "2", "-u", "21", "-t", "7s"),
             *("--target", str(target), "--trace", str(trace), "--runs", str(tmp_path / "runs")),
             *("--rate", "300", "--warmup", "0.5"),
         ],
@@ -178,7 +178,7 @@ def test_two_hosts_with_clocks_of_their_own_add_up(trace: Path, tmp_path: Path) 
         target.write_text(f'name = "far"\nurl = "{url}"\n[publish]\nmessage = "{{event}}"\n')
         master = start(
             *(here, *LOCUST, "--master", "--headless", "--expect-workers", "2", *allowed),
-            *("-u", "8", "-t", "5s", "--target", str(target), "--trace", str(trace)),
+            *("-u", "8", "-t", "7s", "--target", str(target), "--trace", str(trace)),
             *("--rate", "200", "--warmup", "0.5", "--runs", str(tmp_path / "runs")),
         )
         near = start(here, *worker)
