@@ -1,7 +1,6 @@
-"""One TCP connection: bytes in and out around the sans-I/O WebSocket protocol.
+"""One TCP connection: answers pages, carries out what the session decides, and ends in time.
 
-An `asyncio.Protocol`, not a task: it reads the request, answers pages, carries out what the
-session decides, and keeps a peer that does not read from being read.
+The bytes themselves go through the `Channel` it is made of. Not a task: the event loop calls it.
 """
 
 import asyncio
@@ -9,17 +8,15 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from monitor import handshake, wire
 from monitor.admission import Admission, Refusal
 from monitor.assembly import Assembly, TooManyFragmentsError
+from monitor.channel import Channel
 from monitor.eventlog import Filter
-from monitor.fanout import Beginning
 from monitor.gate import Pass
 from monitor.pages import Answer
 from monitor.session import (
@@ -46,26 +43,6 @@ _UNAUTHENTICATED_BYTES = 10_240
 #: Unsent bytes above which the transport asks for a pause: small, so that a stalled reader
 #: costs little and is noticed early.
 WRITE_BUFFER_BYTES = 64 * 1024
-
-#: Bytes parsed at a time: what many small frames in them take up while they wait is bounded.
-_PARSED_BYTES = 8 * 1024
-
-_HEAD_END = b"\r\n\r\n"
-
-#: The longest method name and the space after it.
-_METHOD_BYTES = 8
-
-#: The library logs each frame at debug; ours is one line a fault.
-_protocol_log = logging.getLogger("monitor.protocol")
-_protocol_log.setLevel(logging.CRITICAL)
-
-# Inbound only: 2¹² bytes of window, nothing kept between messages.
-_DEFLATE = ServerPerMessageDeflateFactory(
-    server_no_context_takeover=True,
-    client_no_context_takeover=True,
-    server_max_window_bits=12,
-    client_max_window_bits=12,
-)
 
 
 class Host(Rules, Protocol):
@@ -119,63 +96,40 @@ class Host(Rules, Protocol):
         """Note that the connection can be written to again."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Channel):
     """One client. `entered` is what it holds at the gate; `peer` the connected address."""
 
     __slots__ = (
         "_abandon",
         "_assembly",
         "_deadline",
-        "_ended",
         "_grant",
         "_host",
         "_lost",
-        "_protocol",
         "_refusal",
-        "_start",
-        "_tail",
-        "_unparsed",
-        "_waiting",
-        "beginning",
         "cursor",
         "entered",
         "filter",
         "peer",
-        "session",
         "stalled",
-        "transport",
         "whole_to",
-        "writable",
     )
 
     def __init__(self, host: Host) -> None:
+        super().__init__(_UNAUTHENTICATED_BYTES, compression=host.settings.compression)
         self.peer = ""
         self.entered: Pass
-        self.session: Session | None = None
         self.cursor = 0
         self.filter: Filter | None = None
         self.stalled = False
         self.whole_to = 0
-        self.beginning: Beginning | None = None
-        self.writable = True
-        self.transport: asyncio.Transport
         self._host = host
         self._grant: Grant | None = None  # the one size and deadline were last set for
         self._assembly = Assembly(host.settings.max_fragments)
         self._refusal: Refusal | None = None
         self._deadline = 0.0
-        self._tail = b""  # of what came: the end of the head may be split
-        self._start = b""  # of what came: tells which method an unreadable request had
-        self._waiting: list[Frame] | None = None  # what came while nothing was heard
-        self._unparsed = b""  # and what came behind that
         self._abandon: Callable[[], object] | None = None  # while TLS is being negotiated
         self._lost = False
-        self._ended = False  # nothing is written or read any more, but for the peer's own end
-        self._protocol = ServerProtocol(
-            extensions=[_DEFLATE] if host.settings.compression else None,
-            max_size=_UNAUTHENTICATED_BYTES,
-            logger=_protocol_log,
-        )
 
     # Transport side
 
@@ -222,43 +176,6 @@ class Connection(asyncio.Protocol):
         if isinstance(exc, OSError):
             log.debug("connection lost: %s: %s", self.entered.key, exc.strerror)
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the protocol; handle each request or frame it yields."""
-        if self._ended:
-            return  # the peer has been told to end; what it still sends is of no interest
-        if self.session is None:
-            self._request(data)
-        else:
-            self._receive(data)
-
-    def _request(self, data: bytes) -> None:
-        """Feed the head of the request; what comes behind it waits for our answer."""
-        if len(self._start) < _METHOD_BYTES:
-            self._start += data[:_METHOD_BYTES]
-        seam = (self._tail + data).find(_HEAD_END)
-        if seam < 0:
-            self._tail = (self._tail + data)[-len(_HEAD_END) + 1 :]
-            self._receive(data)
-            return
-        behind = seam + len(_HEAD_END) - len(self._tail)
-        self._receive(data[:behind])
-        if data[behind:] and self.session is not None and not self._ended:
-            self._receive(data[behind:])
-
-    def _receive(self, data: bytes) -> None:
-        """Parse and handle so much at a time as can wait, should a reply not be read."""
-        for start in range(0, len(data), _PARSED_BYTES):
-            if self._waiting is not None:
-                self._unparsed += data[start:]
-                return
-            if self._ended:
-                return
-            self._parse(data[start : start + _PARSED_BYTES])
-
-    def _parse(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        self._take(self._protocol.events_received())
-
     def _take(self, events: Iterable[object]) -> None:
         """Handle what was parsed, then say what the protocol has to say.
 
@@ -292,22 +209,6 @@ class Connection(asyncio.Protocol):
         self._write_pending()
         if self.session is not None and self.session.grant is not self._grant:
             self._regranted(self.session)
-
-    def _hears(self) -> bool:
-        """Tell whether the next message may be handled now."""
-        return self.writable and self.beginning is None and self._waiting is None
-
-    def _go_on(self) -> None:
-        """Handle what has been waiting, and read again."""
-        if self._ended or not self.writable or self.beginning is not None:
-            return
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._take(waiting)
-        unparsed, self._unparsed = self._unparsed, b""
-        self._receive(unparsed)
-        if self._hears() and not self.transport.is_closing():
-            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read, and leave it behind in the log."""
@@ -473,18 +374,6 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._go_on)
         if self.session is not None:
             self._host.watch(self, self.session.next_deadline())
-
-    def _write(self, data: bytes) -> None:
-        if not (self._ended or self.transport.is_closing()):
-            self.transport.write(data)
-
-    def _write_pending(self) -> None:
-        """Write what the protocol has to say; end where it ends the stream."""
-        for data in self._protocol.data_to_send():
-            if data:
-                self._write(data)
-            else:
-                self._end()
 
     def _end(self) -> None:
         """Send what is buffered and half-close; drop the peer if it does not end in time.
