@@ -4,7 +4,7 @@
 every message and tells Locust nothing, so that it is as lean as such a user can be; `report`
 fires Locust's request event for each, as guides do. The process prints one JSON line when every
 user is connected, with its RSS in bytes, and one when it quits: messages, CPU seconds from the
-first message to the last, and its largest RSS (Locust ends users with a greenlet for each).
+first message to the last, and its largest RSS until then.
 """
 
 import json

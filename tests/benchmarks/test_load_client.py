@@ -154,7 +154,8 @@ def test_memory_a_client(benchmark, tmp_path):
     """RSS of the Locust process a connected client, beyond what Locust takes for a user.
 
     Once while everybody is connected, and once at the peak: as a run ends, Locust starts a
-    greenlet for each user that is to stop.
+    greenlet for each user that is to stop. The idle process is asked before it does, so that the
+    peak counts this as ours.
     """
     few, many = 50, 2050
     path = tmp_path / "server.toml"
