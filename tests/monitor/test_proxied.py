@@ -84,7 +84,8 @@ def test_a_header_that_names_nobody_counts_the_proxy_itself(opened):
 def test_the_request_window_is_the_clients_too(monitor):
     def status(client):
         with Raw(monitor.port, source=PROXY) as raw:
-            raw.send(f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n".encode())
+            head = f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n"
+            raw.send(head.encode())
             return int(raw.rest().split(b" ")[1])
 
     assert [status("203.0.113.1") for _ in range(7)] == [200] * 6 + [429]
