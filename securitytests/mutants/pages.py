@@ -39,8 +39,8 @@ def origin_is_reflected(patch: Patch) -> None:
     """Any page of another origin may read the answers."""
 
     def reflecting(judge: Callable[..., Any]) -> Callable[..., Any]:
-        def reflected(self: Any, asked: Any, entered: Any, now: float) -> Any:
-            answer = judge(self, asked, entered, now)
+        def reflected(self: Any, asked: Any, *rest: Any) -> Any:
+            answer = judge(self, asked, *rest)
             if hasattr(answer, "status") and asked.origin:
                 headers = {**answer.headers, "Access-Control-Allow-Origin": asked.origin}
                 return type(answer)(answer.status, answer.body, answer.content_type, headers)

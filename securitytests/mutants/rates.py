@@ -77,7 +77,7 @@ def reset_forgets_the_address(patch: Patch) -> None:
         "monitor.gate:Gate.leave",
         "self.leave_slot(entered)",
         "self.leave_slot(entered); entered.key in self._slots._held or"
-        " self._window._young.pop(entered.key, None)",
+        " self._window._own._young.pop(entered.key, None)",
     )
 
 
@@ -186,7 +186,7 @@ def failed_handshakes_are_given_back(patch: Patch) -> None:
         "monitor.admission:Admissions._client",
         "wait = self._gate.failed(entered.key, now)",
         "wait = self._gate.failed(entered.key, now)\n"
-        "    self._gate._window._young.get(entered.key, [0]).pop()",
+        "    self._gate._window._own._young.get(entered.key, [0]).pop()",
     )
 
 

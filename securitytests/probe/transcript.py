@@ -14,7 +14,11 @@ MAX_LINES = 300
 #: Characters kept of one summary.
 MAX_SUMMARY_CHARS = 400
 
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*){1,2}")
+#: What begins as a JSON Web Token, or is most of one: spoilt and shortened ones count, too.
+_JWT = re.compile(
+    r"(?:[A-Za-z0-9_-]{16,}(?:\.|%2[Ee])){1,2}[A-Za-z0-9_-]{16,}"
+    r"|eyJ[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*)*"
+)
 
 
 #: The variant under way, for each task by itself: a check may try several at a time.

@@ -1,5 +1,9 @@
 """Transcripts: bounded, and without secrets."""
 
+import re
+
+import pytest
+
 from securitytests.probe import jws
 from securitytests.probe.transcript import MAX_LINES, Transcript, render, trying
 
@@ -33,3 +37,23 @@ def test_a_line_names_the_variant_it_belongs_to():
     transcript.note(0, "note", "end")
     assert [line.variant for line in transcript.lines()] == ["query", ""]
     assert render(transcript.lines()) == "+1.000 #2 > hello\n+2.000 #0 · end"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda token: token[1:],
+        lambda token: "ｅ" + token[1:],
+        lambda token: token[:40],
+        lambda token: token.rpartition(".")[0],
+        lambda token: token.partition(".")[2],
+        lambda token: token.replace(".", "%2E"),
+    ],
+)
+def test_a_spoilt_token_is_kept_no_more_than_a_good_one(spoil):
+    token = jws.sign(
+        {"alg": "HS256", "typ": "JWT"}, {"sub": "somebody", "jti": "0" * 16}, b"k" * 32
+    )
+    kept = Transcript("TK1").redact(f"Authorization: Bearer {spoil(token)}")
+    assert not any(part in kept for part in re.findall(r"[\w-]{12}", spoil(token).lstrip("ｅ")))
+    assert kept.startswith("Authorization: Bearer ")
