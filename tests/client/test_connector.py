@@ -246,7 +246,7 @@ async def test_a_silent_client_pings_within_half_the_idle_timeout() -> None:
 def test_the_codes_a_client_knows_are_the_monitors() -> None:
     from monitor import wire
 
-    for code in CloseCode:
+    for code in set(CloseCode) - {CloseCode.TOO_BIG}:  # that one is the WebSocket layer's
         assert wire.CloseCode[code.name] == code
     for error in ErrorCode:
         assert wire.ErrorCode[error.name] == error

@@ -1,6 +1,7 @@
 """Signing in, by each way; and what a person is told when it does not work."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -157,6 +158,7 @@ def test_loading_the_page_and_signing_in_cost_twelve_requests_at_most(
     with RunningMonitor(before.state, requests_per_window=12, host="127.0.0.1") as monitor:
         dashboard = open_page(monitor, f"#token={monitor.token()}")
         dashboard.wait("live")
+        dashboard.wait_text("#counts", re.compile("^1 event"))
         # A refused message would be sent a second time.
         sent = [json.loads(message)["type"] for message in dashboard.sent]
         assert sent == ["auth", "subscribe", "subscribe"]
