@@ -16,7 +16,7 @@ MAX_SUMMARY_CHARS = 400
 
 #: What begins as a JSON Web Token, or is most of one: spoilt and shortened ones count, too.
 _JWT = re.compile(
-    r"(?:[A-Za-z0-9_-]{16,}(?:\.|%2[Ee])){1,2}[A-Za-z0-9_-]{16,}"
+    r"(?<![A-Za-z0-9_-])(?:[A-Za-z0-9_-]{16,}+(?:\.|%2[Ee])){1,2}[A-Za-z0-9_-]{16,}+"
     r"|eyJ[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*)*"
 )
 
