@@ -1,6 +1,5 @@
 """One repeat, with real processes and sockets, against servers that do right and wrong."""
 
-import contextlib
 import json
 import signal
 import threading
@@ -18,6 +17,7 @@ from loadtests.validity import Calibration, judge_run
 from monitor.contract.launch import Launch
 from monitor.contract.verdicts import RunVerdict
 from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER, Driven
+from tests.loadtests.starving import starving
 
 pytestmark = pytest.mark.slow
 
@@ -94,28 +94,8 @@ def test_a_starved_publisher_makes_the_run_invalid(
     profile: Profile, plan: MakePlan, drive: Drive
 ) -> None:
     made = plan(profile(NULL_SERVER))
-    over = threading.Event()
-    pulses: list[threading.Thread] = []
-
-    def pulse(publisher: psutil.Process) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ends before we are told
-            while not over.wait(0.02):
-                publisher.send_signal(signal.SIGSTOP)
-                over.wait(0.04)
-                publisher.send_signal(signal.SIGCONT)
-
-    def starve(_launch: Launch, progress: Progress, locust: psutil.Process) -> None:
-        if progress.phase == "measuring" and not pulses:
-            pulses.append(threading.Thread(target=pulse, args=(locust.children()[0],)))
-            pulses[0].start()
-        elif progress.phase == "draining":
-            over.set()
-            pulses[0].join()
-
-    try:
+    with starving(lambda locust: locust.children()[0]) as starve:
         result = drive(made, starve).result
-    finally:
-        over.set()
     assert result.passage.late_ours > result.passage.scheduled / 10
     judged = judge_run(
         [result],
