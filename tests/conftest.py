@@ -1,5 +1,6 @@
 """Fixtures every folder of tests may use."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,10 @@ settings.register_profile(
     "wsproof", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("wsproof")
+
+# What a shell without job control puts into the background, such as a build, begins with SIGINT
+# ignored, and so would every command a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
