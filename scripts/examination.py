@@ -52,8 +52,6 @@ class Program:
     command: str
     purpose: str
     package: str
-    #: What its absence means: its tests fail, or nothing uses it unless asked to.
-    absent: State = State.MISSING
 
 
 PROGRAMS = (
@@ -63,7 +61,6 @@ PROGRAMS = (
     Program("nginx", "test", "a foreign service: a broker", "nginx libnginx-mod-nchan"),
     Program("openssl", "test", "certificates for the tests of TLS", "openssl"),
     Program("ip", "test", "load from two network namespaces", "iproute2"),
-    Program("redis-server", "serve", "a store over Redis", "redis-server", State.ADVICE),
 )
 
 
@@ -80,7 +77,7 @@ def _limits(host: Host) -> Iterator[Finding]:
     most = "" if hard is None or hard >= _GENEROUS_FILES else f" (the hard limit is {hard})"
     yield Finding(
         "open files",
-        "load",
+        "load, serve",
         State.FINE if enough else State.MISSING if few else State.ADVICE,
         "unlimited" if soft is None else str(soft),
         f"{least} for the chapter's load, {_GENEROUS_FILES} for a thousand clients",
@@ -177,7 +174,7 @@ def _programs(host: Host) -> Iterator[Finding]:
         yield Finding(
             one.name,
             one.command,
-            State.FINE if path else one.absent,
+            State.FINE if path else State.MISSING,
             path or "not found",
             one.purpose,
             "" if path else f"{install} {one.package}",

@@ -105,5 +105,5 @@ def test_too_few_descriptors_are_missing_for_load() -> None:
     command = f"ulimit -n 100; exec {sys.executable} -m scripts.wsproof doctor --for load"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "missing  load         open files: 100" in done.stdout
+    assert "missing  load, serve  open files: 100" in done.stdout
     assert "ulimit -n 4096" in done.stdout
