@@ -1,15 +1,18 @@
 import hashlib
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.contract.verdicts import ExitCode, UsageError
-from scripts.pipeline.documents import PipelineError, find_sources
-from scripts.pipeline.run import PHASES
+from scripts.pipeline.build import Build
+from scripts.pipeline.documents import DEFAULT_SOURCES, PipelineError, find_sources
+from scripts.pipeline.run import PHASES, run
 from tests.pipeline.conftest import Collected, Project
 
+ROOT = Path(__file__).parents[2]
 NAMES = [work.__name__ for work in PHASES]
 
 
@@ -169,3 +172,14 @@ def test_sources_that_cannot_be_built_are_named(
 def test_an_empty_document_is_built_like_any_other(project: Project) -> None:
     project.write("docs/empty.md", "")
     assert "docs/empty.md" in project.build()["write"]
+
+
+def test_the_projects_own_documents_are_whole(tmp_path: Path) -> None:
+    build = Build(
+        root=ROOT,
+        sources=find_sources(ROOT, DEFAULT_SOURCES),
+        output=tmp_path / "site",
+        strict=False,
+    )
+    results = dict(run(build, Collected()))
+    assert list(results) == NAMES
