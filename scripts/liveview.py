@@ -100,8 +100,9 @@ class LiveView:
         until = (
             "" if patience_s is None else f" until {since + timedelta(seconds=patience_s):%H:%M:%S}"
         )
-        self._state = _text(f"◇ Not live since {since:%H:%M:%S}, trying again{until}: {why}")
-        self._state.stylize("bold yellow")
+        words = f"◇ Not live since {since:%H:%M:%S}, trying again{until}: {why}"
+        # On more than one line if need be: the reason stands at its end.
+        self._state = Text(words.translate(_PICTURES), style="bold yellow", overflow="fold")
 
     def missed(self, omitted: int, reason: str) -> None:
         """Say that events were left out, how many and why."""

@@ -192,13 +192,19 @@ def test_it_says_since_when_it_is_not_live() -> None:
     assert picture(view)[0] == first
 
 
+def test_the_reason_is_whole_on_a_narrow_terminal() -> None:
+    view = LiveView(Console(file=io.StringIO()))
+    view.lost("monitor ws://monitor.example:4001/: connection refused", 30.0)
+    assert "connection refused" in " ".join(picture(view, width=60))
+
+
 def event(phase: str, **fields: object) -> Event:
     at_least = {"type": "phase_progress", "timestamp": "2025-01-01T12:00:00Z"}
     return Event(**{**at_least, "phase": phase, "status": "in_progress", "progress": 5, **fields})
 
 
-def picture(view: LiveView, *, colour: bool = False) -> list[str]:
+def picture(view: LiveView, *, colour: bool = False, width: int = 120) -> list[str]:
     """Return the lines a terminal would show."""
     out = io.StringIO()
-    Console(file=out, width=120, force_terminal=colour).print(view.render())
+    Console(file=out, width=width, force_terminal=colour).print(view.render())
     return [line.rstrip() for line in out.getvalue().splitlines()]
