@@ -121,6 +121,8 @@ function environment() {
 
 function signIn(token) {
   keepToken(token);
+  announce("");
+  drawnKind = null; // what comes of it is announced, even if it is what came of the last one
   connection.signIn(token);
 }
 
@@ -278,8 +280,9 @@ function drawStatus() {
   byId("notice").hidden = !said.text && !stale;
   byId("retry").hidden = !said.retry;
   byId("sign-in").hidden = !needsToken;
-  byId("sign-out").hidden = needsToken;
-  byId("board").hidden = needsToken && !connection.everLive;
+  byId("sign-out").hidden = needsToken && !connection.everLive;
+  // Before anything came nothing is known, not even that there is nothing.
+  byId("board").hidden = !connection.everLive && status.kind !== "recovering";
   setText("sign-in-why", status.kind === "rejected" ? said.why : "");
   byId("sign-in-why").hidden = status.kind !== "rejected";
   if (status.kind !== drawnKind && status.kind !== "connecting") {
@@ -368,7 +371,7 @@ function drawSummary(run, now) {
     parts.push(formatDuration(Math.max(0, end - run.firstAt)));
   }
   setText("run-summary", phases.length ? parts.join(" · ") : "");
-  const lead = connection.status.kind === "live" ? parts[0] : byId("state-word").textContent;
+  const lead = connection.status.kind === "live" && run ? parts[0] : byId("state-word").textContent;
   document.title = phases.length || connection.everLive ? `${lead} – Pipeline monitor` : "Pipeline monitor";
 }
 
@@ -380,7 +383,7 @@ function drawLog() {
     ? "The events from before the pause are no longer kept."
     : "No event passes the filter.";
   setText("log-empty", kept ? nothing : "No event yet.");
-  setText("log-count", `${number(eventRows.shown)} shown of ${number(kept)} kept`);
+  setText("log-count", `${number(eventRows.shown)} of ${number(kept)} shown`);
   setText("pause", eventRows.paused ? `Resume (${number(eventRows.waiting)} new)` : "Pause");
   const speed = rate.perSecond ? ` · ${number(rate.perSecond)} a second` : "";
   const doubled = connection.doubled ? ` · ${number(connection.doubled)} doubled, shown once` : "";

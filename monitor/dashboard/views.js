@@ -354,7 +354,8 @@ function eventRow({ event }) {
   const row = element("li", `event ${event.type}`);
   const time = element("time", "", formatTime(Date.parse(event.timestamp)));
   time.dateTime = event.timestamp;
-  time.title = `${event.timestamp}, offset ${event.offset}`;
+  const run = event.run === undefined ? "" : `, run ${event.run}`;
+  time.title = `${event.timestamp}, offset ${event.offset}${run}`;
   const about = element("span", "about", event.phase ?? "");
   row.append(time, element("span", "type", event.type), about);
   row.append(element("span", "text", wording(event)));

@@ -191,6 +191,28 @@ def test_a_paused_log_stands_still_and_says_what_waits(
     dashboard.wait_count(".event", 4)
 
 
+def test_pressing_a_button_of_the_log_does_not_move_it_away(
+    start_monitor: Start, open_page: Open
+) -> None:
+    narrowest = {"width": 1_100, "height": 760}  # of those with two columns
+    dashboard = watching(start_monitor, open_page, viewport=narrowest)
+    before = dashboard.page.locator("#download").bounding_box()
+    dashboard.page.get_by_role("button", name="Pause").click()
+    publish(dashboard.monitor, *(progress("write", n % 100) for n in range(1_234)))
+    dashboard.wait_text("#pause", "Resume (1,234 new)")
+    assert dashboard.page.locator("#download").bounding_box() == before
+    assert dashboard.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_where_nothing_was_published_the_page_says_so(
+    start_monitor: Start, open_page: Open
+) -> None:
+    dashboard = watching(start_monitor, open_page)
+    expect(dashboard.page.locator("#phases-empty")).to_be_visible()
+    expect(dashboard.page.locator("#log-empty")).to_have_text("No event yet.")
+    expect(dashboard.page).to_have_title("Live – Pipeline monitor")
+
+
 def test_events_are_copied_as_json_lines(start_monitor: Start, open_page: Open) -> None:
     dashboard = watching(start_monitor, open_page)
     dashboard.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -215,6 +215,11 @@ def test_an_expired_token_is_named_as_such(start_monitor: Start, open_page: Open
     dashboard.wait("rejected")
     assert "expired" in dashboard.text("#sign-in-why")
     assert dashboard.text("#state-word") == "Token expired"
+    # What was shown stays to be read, and can be taken away.
+    assert dashboard.page.locator("#board").is_visible()
+    dashboard.page.get_by_role("button", name="Sign out").click()
+    dashboard.wait("signed_out")
+    assert dashboard.page.locator("#board").is_hidden()
 
 
 def test_over_the_request_limit_the_page_says_until_when_and_then_goes_on(
@@ -230,6 +235,7 @@ def test_over_the_request_limit_the_page_says_until_when_and_then_goes_on(
     assert dashboard.text("#state-word").startswith("Limited until ")
     assert re.search(r"limits this address: .* in \d s\.", dashboard.text("#notice-text"))
     assert dashboard.page.get_by_role("button", name="Connect now").count() == 0
+    assert dashboard.page.locator("#board").is_hidden(), "whether there are events is not known"
     attempts = len(dashboard.sockets)
     dashboard.wait("live")
     assert len(dashboard.sockets) == attempts + 1, "one attempt, once it could succeed"

@@ -130,6 +130,9 @@ def test_a_refused_token_is_not_tried_again_and_the_page_says_how_to_get_one(
     assert "wsproof token issue" in dashboard.text("#sign-in")
     dashboard.page.clock.run_for(60_000)
     assert len(dashboard.sockets) == 1
+    dashboard.wait_text("#announcement", "does not accept this token")
+    dashboard.sign_in(monitor.token("publish"))
+    dashboard.wait_text("#announcement", "needs the scope “subscribe”")
     dashboard.sign_in(monitor.token())
     dashboard.wait("live")
 
