@@ -93,6 +93,14 @@ class Dashboard:
                 return
         raise AssertionError(f"expected {state} within {within_ms} ms, got {self.text('#state')}")
 
+    @contextmanager
+    def connects_at_once(self) -> Iterator[None]:
+        """With the clock paused: what is done within opens a connection, and one only."""
+        before = len(self.sockets)
+        with self.page.expect_websocket():
+            yield
+        assert len(self.sockets) == before + 1
+
     def pause_clock(self) -> None:
         """Let time stand, and with it timers and frames; the network goes on."""
         self.page.clock.pause_at(self.page.evaluate("Date.now() / 1_000") + 0.1)
@@ -138,8 +146,13 @@ class Dashboard:
         lines = downloading.value.path().read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def wait_counts(self, received: int, missed: int) -> None:
+        """Wait until the page says that it received and missed so many events."""
+        counted = re.compile(rf"^{received:,} events? received.* {missed:,} missed")
+        expect(self.page.locator("#counts")).to_have_text(counted)
+
     def counts(self) -> tuple[int, int]:
-        """Return how many events the page says it received, and missed."""
+        """Return how many events the page says by now it received, and missed."""
         found = re.search(r"([\d,]+) events received.* ([\d,]+) missed", self.text("#counts"))
         assert found, self.text("#counts")
         return int(found[1].replace(",", "")), int(found[2].replace(",", ""))

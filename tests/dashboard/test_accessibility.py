@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.dashboard.kit import Dashboard, complete, failed, now, progress, publish, start
 from tests.running import RunningMonitor
@@ -112,6 +113,9 @@ def test_at_320_pixels_nothing_is_cut_off_and_nothing_scrolls_sideways(
     assert beyond_the_edge(dashboard) == []
     names = "[...document.querySelectorAll('.phase h3')].map(e => e.scrollWidth - e.clientWidth)"
     assert dashboard.page.evaluate(names) == [0, 0], "short names must be whole"
+    dashboard.page.locator("#counts").scroll_into_view_if_needed()
+    expect(dashboard.page.locator("#state")).to_be_in_viewport(ratio=1)
+    assert dashboard.page.evaluate("scrollY") > 0, "there must be something to scroll"
 
 
 def beyond_the_edge(dashboard: Dashboard) -> list[str]:
