@@ -47,7 +47,12 @@ class ErrorCode(StrEnum):
 
 
 class _Message(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="type",
+    kw_only=True,
 ):
     """What every client message may carry: a reference for the reply, a token of its own."""
 
@@ -135,23 +140,41 @@ def decode(text: str) -> ClientMessage:
     """Decode one client message.
 
     Raises:
-        MalformedMessageError: not JSON, too deep, of no known type, or of the wrong shape; or it
-            carries a token and a key twice, so that others may read another token in it.
+        MalformedMessageError: not JSON, too deep, of no known type, or of the wrong shape; or a
+            key stands twice in one of its objects, so that others may read another message in it.
     """
     try:
         message = _decoder.decode(text)
-        if message.token is not None:
-            json.loads(text, object_pairs_hook=_once)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         public, index = explain(error)
         raise MalformedMessageError(public, index, _reference(text)) from None
+    if not _has_single_keys(text, message):
+        _require_single_keys(text, message)
     return message
 
 
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object in which a key stands twice: readers differ on which counts."""
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise msgspec.DecodeError("a key stands twice")
+def _has_single_keys(text: str, message: ClientMessage) -> bool:
+    """Tell at little cost that no key stands twice in the text of a message; False: it may.
+
+    Only keys and strings have quotes, and a second key brings at least two that encoding what was
+    read does not need. It needs more than came only where a quote came as an escape, U+0022.
+    """
+    needed = _encoder.encode(message)
+    return text.count('"') == needed.count(b'"') and "\\u0022" not in text
+
+
+def _require_single_keys(text: str, message: ClientMessage) -> None:
+    """Walk through the text of a message, object by object.
+
+    Raises:
+        MalformedMessageError: a key stands twice, in the event of a publication or beside it.
+    """
+    single: list[bool] = []  # in the order in which objects end: the message itself is the last
+    json.loads(text, object_pairs_hook=lambda pairs: single.append(len(dict(pairs)) == len(pairs)))
+    if not all(single):
+        in_event = isinstance(message, Publish) and single[-1]
+        index = single.index(False) if in_event else None
+        raise MalformedMessageError("a key stands twice", index, _reference(text))
 
 
 def _reference(text: str) -> Reference | None:

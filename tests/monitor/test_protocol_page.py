@@ -37,13 +37,8 @@ def test_every_example_of_the_protocol_page_is_what_the_monitor_says(start_monit
             if verb == "sends":
                 token = monitor.token(tokens[who], subject="example")
                 filled = text.replace("<subscribe>", token).replace("<epoch>", epoch)
-                peers[who].say(**rename(json.loads(filled)))
+                peers[who].ws.send(filled)
             else:
                 heard = peers[who].hear()
                 epoch = heard.get("epoch", epoch)
                 assert comparable(heard) == comparable(json.loads(text)), f"{who} gets {text}"
-
-
-def rename(message):
-    """Return the message as arguments of `Peer.say`."""
-    return {"kind": message.pop("type"), **message}

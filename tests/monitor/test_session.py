@@ -61,9 +61,10 @@ def test_nothing_is_handled_before_authentication_and_failures_end_with_4401(mes
     assert client.say({"type": "auth", "token": token()}) == []
 
 
-def test_what_is_no_message_before_authentication_ends_with_4400():
+@pytest.mark.parametrize("text", ["not json", '{"type":"auth","token":"a","token":"b"}'])
+def test_what_is_no_message_before_authentication_ends_with_4400(text):
     client = Client()
-    refusal, closed = client.say("not json")
+    refusal, closed = client.say(text)
     assert refusal["code"] == "bad_message"
     assert closed == (4400, "bad message")
 
