@@ -8,6 +8,7 @@ from monitor import wire
 from monitor.eventlog import About, EventLog
 from monitor.events import accept, encode_event
 from monitor.fanout import Fanout
+from monitor.redaction import Redactor
 from monitor.session import Send
 from monitor.tokens import Scope
 from tests.monitor.kit import Client, event
@@ -35,10 +36,10 @@ def test_accept_encode_and_append(benchmark, events):
     """Decode, validate, redact, encode and append one `publish` of so many events."""
     fields = event(message="wrote section 12 of 40", run="run-1", id="wsp-1-000000001")
     text = json.dumps({"type": "publish", "events": [fields] * events})
-    log = EventLog("epoch")
+    log, redact = EventLog("epoch"), Redactor().redact
 
     def publish():
-        accepted = [accept(published)[0] for published in wire.decode(text).events]
+        accepted = [accept(published, redact)[0] for published in wire.decode(text).events]
         for clean in accepted:
             payload = encode_event(clean, log.last + 1)
             log.append(wire.text_frame(payload), About(clean.type, clean.run, clean.phase))

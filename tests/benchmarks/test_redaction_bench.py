@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from monitor.redaction import neutralise, redact
+from monitor.redaction import Redactor, neutralise, redact
 
 CLEAN = "writing chapter 7 of 12: sections outlined, links checked ok"
 PATH = "out/chapters/01-introduction/overview.md"
@@ -17,3 +17,8 @@ def test_redacting_one_field(benchmark: BenchmarkFixture, text: str) -> None:
 
 def test_neutralising_a_clean_field(benchmark: BenchmarkFixture) -> None:
     assert benchmark(neutralise, CLEAN) == CLEAN
+
+
+def test_redacting_the_clean_fields_of_one_publisher_in_turn(benchmark: BenchmarkFixture) -> None:
+    """What a split secret could hide in is looked through: each field with what came before it."""
+    assert benchmark(Redactor().redact, CLEAN) == (CLEAN, 0)

@@ -203,6 +203,13 @@ def test_any_text_is_taken_and_only_marks_are_added(text: str) -> None:
 WHOLE = [*SECRETS, OWN_TOKEN, "ghp_" + "a1B2" * 9, *(encode(SECRETS[1]) for encode in ENCODINGS)]
 
 
+@pytest.mark.parametrize("around", ["", " ", "\n", "é", "\U0001f512", "\ud800", "\u00ff"])
+def test_the_shortest_run_is_found_beside_any_character(around: str) -> None:
+    run = base64.b64encode(b"password=x1y").decode()
+    assert len(run) == 16
+    assert redact(around + run + around) == (f"{around}[redacted:base64]{around}", 1)
+
+
 @pytest.mark.parametrize("secret", WHOLE)
 def test_a_secret_split_between_two_texts_never_comes_out_whole(secret: str) -> None:
     for cut in range(1, len(secret)):
