@@ -7,17 +7,24 @@ not read what it is told. What it all means is decided elsewhere.
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from websockets.exceptions import ProtocolError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from monitor.fanout import Beginning
+from monitor.limits import ControlFrames
 from monitor.session import Session
+from monitor.wire import CloseCode
 
 #: Bytes parsed at a time: what many small frames in them take up while they wait is bounded.
 _PARSED_BYTES = 8 * 1024
+
+#: What a peer may still say after our close frame before its own: then nothing is parsed any more.
+_OVERTIME_BYTES = 8 * 1024
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -37,10 +44,50 @@ _DEFLATE = ServerPerMessageDeflateFactory(
 )
 
 
+class _Frames(ServerProtocol):
+    """The protocol of the library, which answers any number of pings, with a bound on them.
+
+    Counted as they are parsed: whoever sends too many has none of the rest looked at.
+    """
+
+    def __init__(
+        self,
+        control: ControlFrames,
+        clock: Callable[[], float],
+        *,
+        max_bytes: int,
+        compression: bool,
+    ) -> None:
+        super().__init__(
+            extensions=[_DEFLATE] if compression else None,
+            max_size=max_bytes,
+            logger=_protocol_log,
+        )
+        self._control = control
+        self._clock = clock
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; fail the connection (RFC 6455 section 7.1.7) at a control frame too many.
+
+        Raises:
+            ProtocolError: it is failed, and the library's parser is to stop.
+        """
+        if self._one_too_many(frame):
+            self.fail(CloseCode.LIMITED, "too many pings")
+            raise ProtocolError("too many control frames")
+        super().recv_frame(frame)
+
+    def _one_too_many(self, frame: Frame) -> bool:
+        control = frame.opcode is Opcode.PING or frame.opcode is Opcode.PONG
+        return control and not self._control.take(self._clock())
+
+
 class Channel(asyncio.Protocol):
     """The bytes of one client.
 
     Args:
+        control: how many control frames are heard.
+        clock: tells monotonic seconds.
         max_bytes: largest message, for a start.
         compression: negotiate inbound compression.
 
@@ -52,6 +99,7 @@ class Channel(asyncio.Protocol):
 
     __slots__ = (
         "_ended",
+        "_overtime_bytes",
         "_protocol",
         "_start",
         "_tail",
@@ -63,7 +111,14 @@ class Channel(asyncio.Protocol):
         "writable",
     )
 
-    def __init__(self, max_bytes: int, *, compression: bool) -> None:
+    def __init__(
+        self,
+        control: ControlFrames,
+        clock: Callable[[], float],
+        *,
+        max_bytes: int,
+        compression: bool,
+    ) -> None:
         self.session: Session | None = None
         self.beginning: Beginning | None = None
         self.writable = True
@@ -73,11 +128,8 @@ class Channel(asyncio.Protocol):
         self._waiting: list[Frame] | None = None  # what came while nothing was heard
         self._unparsed = b""  # and what came behind that
         self._ended = False  # nothing is written or read any more, but for the peer's own end
-        self._protocol = ServerProtocol(
-            extensions=[_DEFLATE] if compression else None,
-            max_size=max_bytes,
-            logger=_protocol_log,
-        )
+        self._overtime_bytes = 0
+        self._protocol = _Frames(control, clock, max_bytes=max_bytes, compression=compression)
 
     @abstractmethod
     def _take(self, events: Iterable[object]) -> None:
@@ -121,6 +173,12 @@ class Channel(asyncio.Protocol):
             self._parse(data[start : start + _PARSED_BYTES])
 
     def _parse(self, data: bytes) -> None:
+        if self._protocol.state is State.CLOSING:
+            self._overtime_bytes += len(data)
+            if self._overtime_bytes > _OVERTIME_BYTES:
+                self._protocol.fail(CloseCode.LIMITED)  # nothing is said: we have closed already
+                self._write_pending()
+                return
         self._protocol.receive_data(data)
         self._take(self._protocol.events_received())
 

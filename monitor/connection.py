@@ -18,6 +18,7 @@ from monitor.assembly import Assembly, TooManyFragmentsError
 from monitor.channel import Channel
 from monitor.eventlog import Filter
 from monitor.gate import Pass
+from monitor.limits import ControlFrames
 from monitor.pages import Answer
 from monitor.session import (
     Abort,
@@ -116,7 +117,13 @@ class Connection(Channel):
     )
 
     def __init__(self, host: Host) -> None:
-        super().__init__(_UNAUTHENTICATED_BYTES, compression=host.settings.compression)
+        settings = host.settings
+        super().__init__(
+            ControlFrames(settings.control_frames_per_window, settings.window_s),
+            host.now,
+            max_bytes=_UNAUTHENTICATED_BYTES,
+            compression=settings.compression,
+        )
         self.peer = ""
         self.entered: Pass
         self.cursor = 0
@@ -125,7 +132,7 @@ class Connection(Channel):
         self.whole_to = 0
         self._host = host
         self._grant: Grant | None = None  # the one size and deadline were last set for
-        self._assembly = Assembly(host.settings.max_fragments)
+        self._assembly = Assembly(settings.max_fragments)
         self._refusal: Refusal | None = None
         self._deadline = 0.0
         self._abandon: Callable[[], object] | None = None  # while TLS is being negotiated

@@ -54,6 +54,29 @@ def forwarded_client(peer: str, forwarded_for: Sequence[str], trusted: Sequence[
     return str(client)
 
 
+class ControlFrames:
+    """What one connection may send of pings and pongs: `allowed` in a window of `length_s`.
+
+    A window begins with the first frame after the one before, so that two numbers are all it
+    takes: what is bounded is work, and twice as much at a seam does no harm.
+    """
+
+    __slots__ = ("_allowed", "_begun", "_length_s", "_taken")
+
+    def __init__(self, allowed: int, length_s: float) -> None:
+        self._allowed = allowed
+        self._length_s = length_s
+        self._begun = -math.inf
+        self._taken = 0
+
+    def take(self, now: float) -> bool:
+        """Count one; False if it is one too many."""
+        if now - self._begun >= self._length_s:
+            self._begun, self._taken = now, 0
+        self._taken += 1
+        return self._taken <= self._allowed
+
+
 class RequestWindow:
     """At most `limit` hits of one key in any half-open interval of `window_s` seconds.
 

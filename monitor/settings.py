@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     requests_per_window: Annotated[Count, _help("requests an address has in a window")] = 100
     window_s: Annotated[Seconds, _help("length of that window")] = 60.0
+    control_frames_per_window: Annotated[
+        Count, _help("pings and pongs of a connection in that window")
+    ] = 100
     connections_per_address: Annotated[Count, _help("connections an address has at a time")] = 10
     max_connections: Annotated[Count, _help("connections the server has at a time")] = 5_000
     publish_events_per_s: Annotated[Count, _help("events a subject may publish a second")] = 10_000

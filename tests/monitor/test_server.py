@@ -237,7 +237,7 @@ def test_a_browser_with_a_bad_token_learns_why_at_most_twice_at_a_time(start_mon
 
 @BOTH_LOOPS
 def test_a_ping_flood_by_a_peer_that_does_not_read_is_not_buffered(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, ping_interval_s=600)
+    monitor = start_monitor(event_loop=loop, ping_interval_s=600, control_frames_per_window=10**9)
     process = psutil.Process(monitor.pid)
     with Raw(monitor.port) as raw:
         raw.upgrade(f"/?token={monitor.token()}")

@@ -43,7 +43,7 @@ async def oversized(bench: Bench) -> None:
     with bench.variant("exactly the limit"):
         peer = (await bench.client("publish")).peer
         await peer.send(encode_frame(b"x" * limit), f"message of {limit} bytes")
-        bench.judge(await _not_too_big(peer, expected))
+        bench.judge(await not_too_big(peer, expected))
 
 
 def _fragments(limit: int) -> bytes:
@@ -58,7 +58,8 @@ def _fragments(limit: int) -> bytes:
     )
 
 
-async def _not_too_big(peer: Peer, expected: Answer) -> Judgement:
+async def not_too_big(peer: Peer, expected: Answer) -> Judgement:
+    """Judge that what was sent is not what the service closes for."""
     ending = await peer.until_end(0.5, stop_at="")
     return verdict_of(ending.code not in expected.close, "not refused for its size", str(ending))
 

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from monitor.contract.verdicts import Severity, Verdict
+from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
 from securitytests.catalogue.rates.asking import counted_page
 from securitytests.catalogue.rates.calm import require_calm
-from securitytests.catalogue.rates.floods import ABUSERS, FLOODS, flooding
+from securitytests.catalogue.rates.enduring import endure
+from securitytests.catalogue.rates.floods import FLOODS, compression_bombs
 from securitytests.check import Claim, check
 from securitytests.judging import verdict_of, withstood
-from securitytests.watch import Watched
 
 #: How long each flood lasts: tens of honest events, and long enough for limits to bite.
 _FLOOD_S = 1.2
@@ -40,23 +40,28 @@ async def honest_among_floods(bench: Bench) -> None:
     `promises.attacked_p99_ms`, the service keep below `attacked_memory_bytes`, and afterwards
     serve again within `attacked_recovery_s`.
     """
-    await require_calm(bench)
-    floods: dict[str, Watched] = {}
-    for name, make in FLOODS.items():
-        with bench.variant(name):
-            turn = await make(bench)
-            async with bench.watching(name) as seen, flooding(bench, turn) as count:
-                await asyncio.sleep(_FLOOD_S)
-            bench.figures[f"{name}_abusers"] = ABUSERS
-            bench.figures[f"{name}_offered_per_s"] = round(count.done / seen.duration_s, 1)
-            floods[name] = seen
-    judged = {name: withstood(seen, bench.promises) for name, seen in floods.items()}
-    if any(one.verdict is not Verdict.PASS for found in judged.values() for one in found):
-        await bench.close()
-        await require_calm(bench, "quiet_again")
-    for name, found in judged.items():
-        with bench.variant(name):
-            bench.judge(*found)
+    await endure(bench, FLOODS, _FLOOD_S)
+
+
+@check(
+    id="RL12",
+    title="An honest client is served while others send compression bombs",
+    claim=Claim.DENIAL_OF_SERVICE,
+    severity=Severity.HIGH,
+    references=("CWE-409", "CWE-400"),
+    remediation="Stop inflating at the limit, and close; keep no context between messages.",
+    cost_s=3.0,
+    variant="compression",
+    alone=True,
+)
+async def honest_among_bombs(bench: Bench) -> None:
+    """A few hundred bytes a peer sends become a megabyte of the service's memory and time.
+
+    On the service with inbound compression, eight addresses send one bomb after the other, each a
+    thousand times as large as it looks, and come back when they are closed. Meanwhile an honest
+    pair, which does not compress, must be served as RL9 demands.
+    """
+    await endure(bench, {"compression_bombs": compression_bombs}, _FLOOD_S)
 
 
 @check(

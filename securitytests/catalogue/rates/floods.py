@@ -9,7 +9,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from securitytests.bench import Bench
+from securitytests.catalogue.frames.compressing import compressing
 from securitytests.probe.client import NotServedError, publication
+from securitytests.probe.deflate import BOMB_RATIO, bomb, compressed_frame
 from securitytests.probe.frames import encode_frame
 from securitytests.probe.peer import Peer
 from securitytests.probe.stream import StreamEndedError, UnreachableError
@@ -36,6 +38,9 @@ _BIG_BYTES = 256 * 1024
 _STOPPED = (UnreachableError, StreamEndedError, NotServedError)
 
 Turn = Callable[[str, list[Peer]], Awaitable[int]]
+
+#: Makes a turn: what can be made beforehand, such as bytes and tokens, is made here.
+Flood = Callable[[Bench], Awaitable[Turn]]
 
 
 class Count:
@@ -186,7 +191,22 @@ async def apart(bench: Bench) -> str | None:
     return await bench.token("publish")
 
 
-FLOODS: dict[str, Callable[[Bench], Awaitable[Turn]]] = {
+async def compression_bombs(bench: Bench) -> Turn:
+    """Return a turn that sends a message a thousand times as large as it looks."""
+    wire_bytes = (bench.promises.max_message_bytes or _BIG_BYTES) // 2
+    frame = compressed_frame(bomb(BOMB_RATIO * wire_bytes))
+    token = await bench.token("publish")
+
+    async def turn(address: str, held: list[Peer]) -> int:
+        if not held:
+            held.append(await compressing(bench, token, source=address))
+        return await _say_on(bench, address, held, token, frame, 1)
+
+    return turn
+
+
+#: What any service can be flooded with.
+FLOODS: dict[str, Flood] = {
     "handshakes": handshakes,
     "messages": messages,
     "slow_handshakes": slow_handshakes,
