@@ -24,6 +24,7 @@ Situation = Literal[
     "bad_event",
     "binary_message",
     "too_big",
+    "too_many_fragments",
     "over_limit",
     "over_quota",
     "too_many_failures",

@@ -6,7 +6,7 @@ is made here any service that compresses can read.
 
 import zlib
 
-from securitytests.probe.frames import Opcode, encode_frame
+from securitytests.probe.frames import Opcode, ProtocolViolationError, encode_frame
 
 #: The first reserved bit: the message is compressed (RFC 7692 section 6).
 COMPRESSED = 4
@@ -56,3 +56,24 @@ def compressed_fragments(payload: bytes, sizes: tuple[int, ...]) -> list[bytes]:
 def _flushed(data: bytes, how: int) -> bytes:
     deflate = zlib.compressobj(9, zlib.DEFLATED, -9)
     return deflate.compress(data) + deflate.flush(how)
+
+
+class Inflater:
+    """Reads the compressed messages of a connection, whatever window and context were agreed."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def message(self, payload: bytes, most: int) -> bytes:
+        """Return a message's payload as it was before it was compressed.
+
+        Raises:
+            ProtocolViolationError: it is none, or becomes larger than `most`.
+        """
+        try:
+            whole = self._inflate.decompress(payload + _TAIL, most)
+        except zlib.error as error:
+            raise ProtocolViolationError(f"a message that does not inflate: {error}") from None
+        if self._inflate.unconsumed_tail:
+            raise ProtocolViolationError(f"a message of more than {most} bytes, inflated")
+        return whole

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from securitytests.probe import http
+from securitytests.probe.deflate import COMPRESSED, Inflater
 from securitytests.probe.frames import (
     FrameParser,
     Opcode,
@@ -100,18 +101,21 @@ class Handshake(msgspec.Struct, frozen=True):
 class Peer:
     """One connection, spoken to as HTTP first and as WebSocket after an upgrade.
 
-    `answers_pings` and `answers_close` may be turned off at any time: a peer that answers nothing
-    is how a vanished client looks to a service.
+    `inflater` reads compressed messages, where that was agreed to. `answers_pings` and
+    `answers_close` may be turned off at any time: a peer that answers nothing is how a vanished
+    client looks to a service.
     """
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.answers_pings = True
         self.answers_close = True
+        self.inflater: Inflater | None = None
         self._buffer = bytearray()
         self._parser = FrameParser()
         self._parts = bytearray()
         self._parts_opcode: int | None = None
+        self._compressed = False
         self._ended: Received | None = None
 
     # HTTP
@@ -262,6 +266,8 @@ class Peer:
             case Opcode.CLOSE:
                 return await self._close_heard(frame.payload)
             case Opcode.TEXT | Opcode.BINARY | Opcode.CONTINUATION:
+                if frame.opcode != Opcode.CONTINUATION:
+                    self._compressed = bool(frame.rsv & COMPRESSED)
                 return self._assemble(frame.opcode, frame.payload, fin=frame.fin)
         raise ProtocolViolationError(f"a frame of unknown opcode {frame.opcode}")
 
@@ -277,6 +283,8 @@ class Peer:
         whole, whole_opcode = bytes(self._parts), self._parts_opcode
         self._parts.clear()
         self._parts_opcode = None
+        if self._compressed and self.inflater is not None:
+            whole = self.inflater.message(whole, _MESSAGE_BYTES)
         if whole_opcode == Opcode.BINARY:
             return self._heard("binary", whole.decode("latin-1"))
         try:

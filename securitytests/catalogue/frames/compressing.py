@@ -2,6 +2,7 @@
 
 from securitytests.bench import Bench
 from securitytests.probe.client import Client, NotServedError
+from securitytests.probe.deflate import Inflater
 from securitytests.probe.peer import Peer
 from securitytests.probe.stream import PATIENCE_S
 
@@ -26,6 +27,7 @@ async def compressing(
     agreed = handshake.response.header("Sec-WebSocket-Extensions") or "no extension"
     if not agreed.startswith("permessage-deflate"):
         bench.cannot_tell(f"`variants.compression` answers an offer to compress with {agreed}")
+    peer.inflater = Inflater()
     if authenticated:
         await Client(peer, bench.target).authenticate(credentials.message, PATIENCE_S)
     return peer

@@ -27,7 +27,7 @@ const HEADERS = {
 const defaults = {
   requests: "60", "window-s": "30", connections: "8", "events-per-s": "2000", failures: "8",
   "handshake-s": "5", "authentication-s": "5", "idle-s": "60", "ping-s": "15", "pong-s": "15",
-  "close-s": "4", "message-bytes": "65536", port: "0", state: "",
+  "close-s": "4", "message-bytes": "65536", compression: "0", port: "0", state: "",
 };
 const spelled = Object.fromEntries(Object.entries(defaults).map(
   ([name, value]) => [name, { type: "string", default: value }],
@@ -61,8 +61,8 @@ function serve() {
     maxHeaderSize: 16_384,
   });
   const sockets = new WebSocketServer({
-    noServer: true, maxPayload: told("message-bytes"), perMessageDeflate: false, autoPong: false,
-    clientTracking: false,
+    noServer: true, maxPayload: told("message-bytes"), perMessageDeflate: told("compression") === 1,
+    autoPong: false, clientTracking: false,
   });
 
   // HTTP
