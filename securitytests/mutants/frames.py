@@ -110,6 +110,38 @@ def numbers_out_of_measure_are_mended(patch: Patch) -> None:
     )
 
 
+@mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR12",), may=("AU4", "FR*"))
+def keys_may_stand_twice(patch: Patch) -> None:
+    """Of a key that stands twice the last is taken."""
+    patch.text("monitor.wire:decode", "if not _has_single_keys(text, message):", "if False:")
+
+
+@mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR12",), may=("FR*",))
+def keys_of_events_may_stand_twice(patch: Patch) -> None:
+    """Only the keys of the message itself are looked at, not those of its events."""
+    patch.text("monitor.wire:_require_single_keys", "if not all(single):", "if not single[-1]:")
+
+
+@mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR12",), may=("FR*",))
+def keys_of_the_first_event_alone_are_looked_at(patch: Patch) -> None:
+    """Behind the first event of a batch a key may stand twice."""
+    patch.text(
+        "monitor.wire:_require_single_keys",
+        "if not all(single):",
+        "if not (single[0] and single[-1]):",
+    )
+
+
+@mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR12",), may=("FR*",))
+def escaped_keys_are_other_keys(patch: Patch) -> None:
+    """Keys are compared as they are spelled, not as they are read."""
+    patch.text(
+        "monitor.wire:_require_single_keys",
+        "json.loads(text, ",
+        'json.loads(text.replace("\\\\u", "\\\\\\\\u"), ',
+    )
+
+
 @mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR13",), may=("FR*",))
 def binary_is_text(patch: Patch) -> None:
     """A binary frame is taken for a text."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from monitor.contract.promises import Answer, Situation
+from monitor.contract.target import fill
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
 from securitytests.catalogue.frames.conformance import PROMPTLY_S
@@ -79,18 +80,20 @@ async def depth_bomb(bench: Bench) -> None:
 
 @check(
     id="FR12",
-    title="Numbers and texts that are no JSON, or beyond measure, are refused",
+    title="Keys that stand twice, numbers and texts that are no JSON, are refused",
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.MEDIUM,
-    references=("CWE-436", "RFC8259-6", "RFC8259-8.2"),
-    remediation="Parse strictly (RFC 8259), and refuse what does not fit the schema's types.",
+    references=("CWE-436", "RFC8259-4", "RFC8259-6", "RFC8259-8.2"),
+    remediation="Parse strictly (RFC 8259); refuse keys that stand twice, and types that do not fit.",
     cost_s=0.6,
 )
 async def no_common_reading(bench: Bench) -> None:
     """Where two readers of one message understand two things, one of them is deceived.
 
     Publications with NaN, infinities, numbers beyond measure, a lone surrogate, and a trailing
-    second message. Each must be answered as `answers.bad_message` or `bad_event` says.
+    second message; and with a key that stands twice: in the message, in an event, in the last of a
+    batch, with the same value and with another, and where one of the two is spelled with an
+    escape. Each must be answered as `answers.bad_message` or `bad_event` says.
     """
     good = publication(bench.target, bench.event())
     events = bench.target.events
@@ -115,9 +118,51 @@ async def no_common_reading(bench: Bench) -> None:
         text = publication(bench.target, {**bench.event(), field: place})
         cases[name] = text.replace(json.dumps(place), value)
     cases["two messages in one"] = good + good
+    cases |= _keys_twice(bench, numbers[0])
     await asyncio.gather(
         *(_say(bench, name, text, "bad_message", "bad_event") for name, text in cases.items())
     )
+
+
+def _keys_twice(bench: Bench, number: str) -> dict[str, str]:
+    """Return messages in each of which a key stands twice; `number` is a field of the event."""
+    target, event = bench.target, json.dumps(bench.event())
+    events = {
+        "in an event": key_twice(event),
+        "in an event, escaped": key_twice(event, escaped=True),
+        "in an event, with another value": key_twice(event, number, "1"),
+    }
+    if target.publish.batch_events > 1:
+        events["in the last of a batch"] = f"{event},{key_twice(event)}"
+    cases = {name: fill(target.publish.message, {"event": one}) for name, one in events.items()}
+    good = publication(target, bench.event())
+    cases["in a message"] = key_twice(good)
+    cases["in a message, escaped"] = key_twice(good, escaped=True)
+    if target.keepalive is not None:
+        cases["in a keep-alive"] = key_twice(target.keepalive.message)
+    return {f"a key twice {name}": text for name, text in cases.items() if text}
+
+
+def key_twice(
+    text: str, key: str | None = None, value: str | None = None, *, escaped: bool = False
+) -> str:
+    """Return the text of a JSON object with a key of it a second time; empty if it is no object.
+
+    The first key with its own value, unless others are given; `escaped` spells the first letter
+    of the second key as an escape, which makes no other key of it (RFC 8259 section 8.3).
+    """
+    try:
+        members = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(members, dict) or not members:
+        return ""
+    key = next(iter(members)) if key is None else key
+    spelled = json.dumps(key)
+    if escaped:
+        spelled = f'"\\u{ord(key[0]):04x}{spelled[2:]}'
+    value = json.dumps(members[key]) if value is None else value
+    return f"{text.rstrip()[:-1]},{spelled}:{value}}}"
 
 
 @check(

@@ -9,6 +9,7 @@ import pytest
 from monitor.contract.verdicts import Verdict
 from securitytests.catalogue.authentication.credentials import spoilt
 from securitytests.catalogue.authentication.presenting import on_the_wire, spelled_twice
+from securitytests.catalogue.frames.payloads import key_twice
 from securitytests.catalogue.handshake.lookalikes import lookalikes
 from securitytests.catalogue.tokens.keys import common_prefix, long_enough, random_enough
 from securitytests.catalogue.tokens.size import SHAPES, shaped
@@ -93,3 +94,20 @@ def test_ids_that_count_up_have_their_beginning_in_common():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_large_token_has_about_its_size(shape):
     assert 0.8 * 7_500 <= len(shaped(shape, 7_500)) <= 1.1 * 7_500
+
+
+@pytest.mark.parametrize("text", ['{"type":"ping"}', '{"type": "a", "n": {"x": [1]}} '])
+@pytest.mark.parametrize("how", [{}, {"escaped": True}, {"key": "type", "value": '"b"'}])
+def test_a_key_stands_twice_however_it_is_spelled(text, how):
+    pairs = json.loads(key_twice(text, **how), object_pairs_hook=list)
+    assert [key for key, _ in pairs].count("type") == 2
+    assert dict(pairs).keys() == json.loads(text).keys()
+
+
+def test_an_escaped_key_is_not_the_same_text():
+    assert key_twice('{"type":1}', escaped=True) == r'{"type":1,"\u0074ype":1}'
+
+
+@pytest.mark.parametrize("text", ["PUBLISH {}", "[1]", "{}"])
+def test_what_is_no_object_with_a_key_has_none_twice(text):
+    assert key_twice(text) == ""
