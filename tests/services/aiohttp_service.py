@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, WSMsgType, web
 
-from tests.services.client import Client
+from tests.services.client import GONE, Client
 from tests.services.desk import (
     SECURITY_HEADERS,
     Desk,
@@ -36,6 +36,10 @@ DIALECT = Dialect(
 )
 
 
+HEADERS = {**SECURITY_HEADERS, "Server": "live"}
+PROTOCOL_ERROR = 1002
+
+
 class Masked(asyncio.Protocol):
     """Stands before aiohttp's protocol, which takes frames without a mask (RFC 6455 5.1)."""
 
@@ -52,7 +56,7 @@ class Masked(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand masked frames on; end the connection at another."""
         if self._client.ended is None and not self._masked(data):
-            self._client.end(1002, "frames are masked")
+            self._client.end(PROTOCOL_ERROR, "frames are masked")
         else:
             self._behind.data_received(data)
 
@@ -85,6 +89,7 @@ def application(desk: Desk) -> web.Application:
     async def live(request: web.Request) -> web.StreamResponse:
         told = desk.options
         response = web.WebSocketResponse(
+            autoclose=False,  # a close is answered below
             compress=False,
             heartbeat=told.ping_s,
             max_msg_size=told.message_bytes + 1,  # aiohttp refuses what is not below it
@@ -124,9 +129,16 @@ def application(desk: Desk) -> web.Application:
 
 
 async def _messages(response: web.WebSocketResponse) -> AsyncIterator[str | bytes]:
+    """Yield what the client says; answer its close, whose code aiohttp would take for good.
+
+    1006 is for an endpoint to tell itself, and may not be sent (RFC 6455 section 7.4.1).
+    """
     async for message in response:
         if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
             yield message.data
+    if not response.closed:
+        forbidden = response.close_code == GONE
+        await response.close(code=PROTOCOL_ERROR if forbidden else response.close_code or 1000)
 
 
 @web.middleware
@@ -143,8 +155,7 @@ async def _refusals(request: web.Request, handler: object) -> web.StreamResponse
 
 
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY_HEADERS)
-    response.headers["Server"] = "live"
+    response.headers.update(HEADERS)
 
 
 def _say_no_more(
@@ -154,9 +165,15 @@ def _say_no_more(
     exc: BaseException | None = None,
     message: str | None = None,
 ) -> web.StreamResponse:
-    """Answer an error without repeating the request, in whose URL there may be a token."""
+    """Answer an error without repeating the request, in whose URL there may be a token.
+
+    What is no HTTP is answered without the application, so its headers are put in here: aiohttp's
+    own would tell its version and Python's.
+    """
     del message
-    return _handle_error(self, request, status, exc, HTTPStatus(status).phrase)
+    answer = _handle_error(self, request, status, exc, HTTPStatus(status).phrase)
+    answer.headers.update(HEADERS)
+    return answer
 
 
 _handle_error = web.RequestHandler.handle_error

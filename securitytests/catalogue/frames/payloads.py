@@ -84,7 +84,7 @@ async def depth_bomb(bench: Bench) -> None:
     claim=Claim.DENIAL_OF_SERVICE,
     severity=Severity.MEDIUM,
     references=("CWE-436", "RFC8259-4", "RFC8259-6", "RFC8259-8.2"),
-    remediation="Parse strictly (RFC 8259); refuse keys that stand twice, and types that do not fit.",
+    remediation="Parse strictly (RFC 8259); refuse keys that stand twice, and types that misfit.",
     cost_s=0.6,
 )
 async def no_common_reading(bench: Bench) -> None:
