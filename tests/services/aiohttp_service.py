@@ -21,7 +21,7 @@ from tests.services.desk import (
     converse,
     credentials,
 )
-from tests.services.rules import Tokens, options
+from tests.services.rules import Tokens, Window, options
 
 DIALECT = Dialect(
     word="kind",
@@ -38,29 +38,43 @@ DIALECT = Dialect(
 
 HEADERS = {**SECURITY_HEADERS, "Server": "live"}
 PROTOCOL_ERROR = 1002
+MAX_FRAGMENTS = 100
+#: Pings and pongs of one connection in a window.
+MAX_CONTROL_FRAMES = 200
 
 
-class Masked(asyncio.Protocol):
-    """Stands before aiohttp's protocol, which takes frames without a mask (RFC 6455 5.1)."""
+class Watchful(asyncio.Protocol):
+    """Stands before aiohttp's protocol, which takes frames without a mask (RFC 6455 5.1).
 
-    def __init__(self, behind: asyncio.Protocol, client: Client) -> None:
+    It takes any number of fragments and of pings as well. Whoever broke a rule is not heard again.
+    """
+
+    def __init__(self, behind: asyncio.Protocol, client: Client, window_s: float) -> None:
         self._behind = behind
         self._client = client
         self._head = bytearray()
         self._payload_bytes = 0
+        self._fragments = 0
+        self._control = Window(MAX_CONTROL_FRAMES, window_s)
+        self._deaf = False
         self.eof_received = behind.eof_received
         self.connection_lost = behind.connection_lost
         self.pause_writing = behind.pause_writing
         self.resume_writing = behind.resume_writing
 
     def data_received(self, data: bytes) -> None:
-        """Hand masked frames on; end the connection at another."""
-        if self._client.ended is None and not self._masked(data):
-            self._client.end(PROTOCOL_ERROR, "frames are masked")
-        else:
+        """Hand frames on; end the connection at one that may not come."""
+        if self._deaf:
+            return
+        broken = None if self._client.ended is not None else self._broken(data)
+        if broken is None:
             self._behind.data_received(data)
+        else:
+            self._deaf = True
+            self._client.end(*broken)
 
-    def _masked(self, data: bytes) -> bool:
+    def _broken(self, data: bytes) -> tuple[int, str] | None:
+        """Read the heads of frames; return the code and the reason to end with, if there is one."""
         at = 0
         while at < len(data):
             if self._payload_bytes:
@@ -73,14 +87,26 @@ class Masked(asyncio.Protocol):
             if len(self._head) < 2:
                 continue
             if not self._head[1] & 0x80:
-                return False
+                return PROTOCOL_ERROR, "frames are masked"
             length = self._head[1] & 0x7F
             wide = {126: 2, 127: 8}.get(length, 0)
             if len(self._head) == 2 + wide:
+                if self._too_many(self._head[0]):
+                    return DIALECT.limited, "too many frames"
                 announced = int.from_bytes(self._head[2:]) if wide else length
                 self._payload_bytes = announced + 4  # the mask
                 self._head.clear()
-        return True
+        return None
+
+    def _too_many(self, first: int) -> bool:
+        """Count a frame, of which the first byte tells what it is."""
+        if first & 0x08:
+            return self._control.hit("") > 0
+        self._fragments += 1
+        broken = self._fragments > MAX_FRAGMENTS
+        if first & 0x80:
+            self._fragments = 0
+        return broken
 
 
 def application(desk: Desk) -> web.Application:
@@ -105,7 +131,7 @@ def application(desk: Desk) -> web.Application:
         client = desk.enter(request.remote or "", request.host, origins, tokens, abort)
         try:
             await response.prepare(request)
-            request.transport.set_protocol(Masked(request.protocol, client))
+            request.transport.set_protocol(Watchful(request.protocol, client, told.window_s))
 
             async def close(code: int, reason: str) -> None:
                 await response.close(code=code, message=reason.encode())
