@@ -180,7 +180,11 @@ def empty_credentials_do_not_count(patch: Patch) -> None:
 @mutant(claim=Claim.UNAUTHORIZED, caught_by=("AU4",), may=("FR12",))
 def last_token_of_a_message(patch: Patch) -> None:
     """Of two tokens in one message the last counts."""
-    patch.text("monitor.wire:decode", "if message.token is not None:", "if False:")
+    patch.text(
+        "monitor.wire:decode",
+        "if not _has_single_keys(text, message):",
+        "if message.token is None and not _has_single_keys(text, message):",
+    )
 
 
 @mutant(claim=Claim.UNAUTHORIZED, caught_by=("AU6",), may=("AU1", "AU5"))
