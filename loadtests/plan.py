@@ -1,22 +1,25 @@
 """What is to be measured: a scenario's defaults, the command line's changes, and their limits."""
 
+import math
 import resource
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from loadtests import objectives as parsing
+from loadtests.accounting.histogram import PERCENTILES
 from loadtests.addresses import Allotment, Allotter
 from loadtests.assignment import Assignment
 from loadtests.bounds import DEFAULT_BOUND_US, MAX_EVENTS, MAX_RATE, SPARE_DESCRIPTORS
 from loadtests.connections.tls import tls_context
+from loadtests.figures import EVENTS_BEYOND, enough
 from loadtests.scenarios import Asked, Scenario
 from loadtests.schedule.course import Point, steady
 from loadtests.schedule.replay import load_trace
-from monitor.contract.claims import Claim, load_claims
+from monitor.contract.claims import Claim, load_claims, parse_objective
 from monitor.contract.evidence import Scalar
 from monitor.contract.guard import permit
 from monitor.contract.target import Target
@@ -25,6 +28,10 @@ from monitor.contract.verdicts import UsageError
 #: How long one client may take to become ready, and deliveries may take after the window.
 CONNECT_S = 10.0
 DRAIN_S = 5.0
+
+#: What no load may do to a target, by the metric that tells: an objective of every run, unless its
+#: claims or objectives speak of that themselves. A figure of what survived would prove nothing.
+SURVIVAL = {"deliveries_lost": "lost = 0", "target_deaths": "deaths = 0"}
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -62,12 +69,13 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def sought(self) -> tuple[Claim, ...]:
         """What one repeat must keep: the objectives, or no loss and the latency claimed."""
-        own = {parsing.parse(text, self.scenario.name()) for text in self.scenario.proves}
+        texts = (*self.scenario.proves, *SURVIVAL.values())
+        own = {parsing.parse(text, self.scenario.name()) for text in texts}
         given = tuple(one for one in self.objectives if one not in own)
         if given or not self.scenario.seeks:
             return given or self.objectives
         latency = (f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items())
-        texts = ("lost = 0", "thinned = 0", "refused = 0", *latency)
+        texts = (SURVIVAL["deliveries_lost"], "thinned = 0", "refused = 0", *latency)
         return tuple(parsing.parse(text, self.scenario.name()) for text in texts)
 
     @property
@@ -166,7 +174,8 @@ def make_plan(
 ) -> Plan:
     """Return the scenario with what is given put in place of its defaults.
 
-    Objectives are the scenario's own with the ones given, or else those of the target profile.
+    Objectives are the scenario's own with the ones given, or else those of the target profile,
+    and that the target survives.
 
     Raises:
         NotApplicableError: the target does not promise what the scenario needs.
@@ -174,7 +183,9 @@ def make_plan(
             over the target's own publishing quota.
     """
     scenario.check(target)
-    wanted = dict.fromkeys((*scenario.proves, *(tuple(objectives) or target.objectives)))
+    given = tuple(objectives) or target.objectives
+    texts = dict.fromkeys((*scenario.proves, *given))
+    wanted = tuple(parsing.parse(text, scenario.name()) for text in texts)
     plan = Plan(
         scenario=scenario,
         target=target,
@@ -187,13 +198,34 @@ def make_plan(
         trace=trace or scenario.trace,
         allowed_hosts=allowed_hosts,
         bounds_us=latency_bounds_us(target, scenario),
-        objectives=tuple(parsing.parse(text, scenario.name()) for text in wanted),
+        objectives=(*wanted, *_survival(scenario, target, wanted)),
         workers=workers,
     )
     plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
     load_trace(plan.trace)
     return plan
+
+
+def _survival(
+    scenario: type[Scenario], target: Target, objectives: Iterable[Claim]
+) -> Iterator[Claim]:
+    """Yield what the target has to survive and neither claims nor objectives speak of.
+
+    A search for the most goes past what can be delivered; it must not kill all the same.
+    """
+    claims = load_claims(target.claims_path) if target.claims_path else ()
+    spoken_of = {one.metric for one in objectives} | {
+        parse_objective(condition).metric
+        for claim in claims
+        if claim.scenario == scenario.name()
+        for condition in claim.requires
+    }
+    if scenario.seeks:
+        spoken_of.add("deliveries_lost")
+    for metric, text in SURVIVAL.items():
+        if metric not in spoken_of:
+            yield parsing.parse(text, scenario.name())
 
 
 def _check(plan: Plan) -> None:
@@ -205,8 +237,24 @@ def _check(plan: Plan) -> None:
     _at_least("--rate", plan.rate, 0.1)
     check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
     tls_context(plan.target)
+    if plan.scenario.seeks:
+        _check_events(plan)
     if plan.workers > 1:
         _check_divisible(next(plan.scenario.steps(plan.asked)))
+
+
+def _check_events(plan: Plan) -> None:
+    """A search goes by the figures of single windows: there must be enough events in one."""
+    events = int(plan.rate * plan.window_s)
+    for one in plan.sought:
+        percent = PERCENTILES.get(one.metric.removesuffix("_us").rpartition("_")[2])
+        if percent is None or enough(percent, events):
+            continue
+        needed = math.ceil(EVENTS_BEYOND / (1 - percent / 100) - 1e-6)
+        raise UsageError(
+            f"{one.id}: needs {needed:,} events in each window, {plan.rate:g} events/s for"
+            f" {plan.window_s:g} s are {events:,}; pass --duration {needed / plan.rate:.3g} or more"
+        )
 
 
 def _check_divisible(point: Point) -> None:

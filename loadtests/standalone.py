@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from loadtests.results import RepeatResult
 from loadtests.sampler import Watch
 from loadtests.scenarios import find
 from monitor.contract import verdicts
+from monitor.contract.claims import Claim, conclusion, judge, load_claims
 from monitor.contract.evidence import load_run
 from monitor.contract.launch import Launch
 from monitor.contract.target import load_target
-from monitor.contract.verdicts import ExitCode, RunVerdict, UsageError, WsproofError
+from monitor.contract.verdicts import ExitCode, UsageError, WsproofError
 
 _REFERENCE = Path(verdicts.__file__).parents[1] / "target.toml"
 
@@ -92,7 +94,16 @@ class Standalone:
             return int(error.exit_code)
         finally:
             self.close()
-        return _report(run)
+        return _report(run, self._judged)
+
+    @property
+    def _judged(self) -> tuple[Claim, ...]:
+        """The claims on the scenario, and the objectives."""
+        assert self._plan is not None  # noqa: S101 - `_open` has set it
+        path = self._plan.target.claims_path
+        name = self._plan.scenario.name()
+        claims = (one for one in (load_claims(path) if path else ()) if one.scenario == name)
+        return (*claims, *self._plan.objectives)
 
     def close(self) -> None:
         """End everything that was started."""
@@ -126,15 +137,16 @@ class Standalone:
         self._launch = self._stack.enter_context(Launch(self._plan.target))
 
 
-def _report(run: Path) -> int:
-    """Say in a few words what the run came to."""
+def _report(run: Path, claims: Sequence[Claim]) -> int:
+    """Say in a few words what the run came to; return the exit code that follows from it."""
     found = load_run(run).record
     lines = [f"run {found.id}: {found.verdict}", *(f"  {reason}" for reason in found.reasons)]
     for name in ("clients_held", "events_per_s", "response_mean_us", "deliveries_lost"):
         if name in found.metrics:
             metric = found.metrics[name]
             lines.append(f"  {name} = {metric.value:,.1f} {metric.unit}")
+    judgements = [judge(claim, found.metrics, found.verdict) for claim in claims]
+    lines += [f"  {one.verdict}: {one.claim.id}: {one.reason}" for one in judgements]
     lines.append(f"evidence: {run}; `wsproof report build {run}` makes its report")
     sys.stderr.write("\n".join(lines) + "\n")
-    invalid = found.verdict is RunVerdict.INVALID
-    return int(ExitCode.NO_VERDICT if invalid else ExitCode.HOLDS)
+    return int(conclusion(judgements))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.contract.claims import Claim, Judgement
+from monitor.contract.claims import Claim, Judgement, conclusion
 from monitor.contract.evidence import RunRecord, load_run
 from monitor.contract.verdicts import ExitCode, RunVerdict, UsageError
 from reports.account import Account, of_run
@@ -18,7 +18,6 @@ from reports.exhibits import Plot, Section, Table
 from reports.render_figure import render_figure
 from reports.render_html import render_page
 from reports.render_markdown import render_report, render_table, summary
-from reports.standing import conclusion
 
 _PAGE = "report.html"
 _MARKDOWN = "report.md"
@@ -83,11 +82,20 @@ def concluded(account: Account) -> ExitCode:
 
 
 def claims_markdown(account: Account) -> str:
-    """Return the claims table as Markdown, or the sentence that stands in for it."""
-    for one in account.shown:
-        if one.section is Section.CLAIMS and isinstance(one.thing, Table):
-            return render_table(one.thing)
-    return f"{summary(account.judgements).capitalize()}: none speaks of this scenario."
+    """Return the claims table as Markdown, or the sentence that stands in for it.
+
+    What only the scenario measures stands below it.
+    """
+    tables = {
+        section: [
+            render_table(one.thing)
+            for one in account.shown
+            if one.section is section and isinstance(one.thing, Table)
+        ]
+        for section in (Section.CLAIMS, Section.OWN)
+    }
+    nothing = f"{summary(account.judgements).capitalize()}: none speaks of this scenario."
+    return "\n\n".join([*(tables[Section.CLAIMS] or [nothing]), *tables[Section.OWN]])
 
 
 def _write(account: Account, folder: Path) -> None:

@@ -23,6 +23,7 @@ class Section(StrEnum):
     """The report's sections, in reading order."""
 
     CLAIMS = "Claims"
+    OWN = "What this scenario is about"
     LATENCY = "Latency"
     DELIVERY = "Throughput and delivery"
     RESOURCES = "Memory and CPU"

@@ -1,12 +1,12 @@
 """How the claims stand: each judged anew from the newest run that is evidence for it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from monitor.contract.claims import Claim, Judgement, judge
 from monitor.contract.evidence import Run, RunRecord
-from monitor.contract.verdicts import ClaimVerdict, ExitCode, RunVerdict
+from monitor.contract.verdicts import ClaimVerdict, RunVerdict
 from reports.checks import check_metrics, comparable, is_evidence, why_not
 from reports.exhibits import Table
 from reports.runs import Evidence
@@ -53,14 +53,6 @@ def speaks_of(claim: Claim, record: RunRecord) -> bool:
     if claim.checks:
         return is_evidence(claim, record)
     return bool(claim.metric) and record.scenario == claim.scenario
-
-
-def conclusion(judgements: Iterable[Judgement]) -> ExitCode:
-    """Return what a command ends with: a FALSE claim outweighs all, no evidence is no success."""
-    verdicts = {judgement.verdict for judgement in judgements}
-    if ClaimVerdict.FALSE in verdicts:
-        return ExitCode.BROKEN
-    return ExitCode.HOLDS if verdicts == {ClaimVerdict.TRUE} else ExitCode.NO_VERDICT
 
 
 def standings_table(found: Sequence[Standing], host: str | None = None) -> Table:

@@ -6,7 +6,7 @@ verdict.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ import msgspec
 from monitor.contract.documents import convert, read_toml
 from monitor.contract.evidence import MEDIAN, Metric
 from monitor.contract.lines import line_of
-from monitor.contract.verdicts import ClaimVerdict, RunVerdict, UsageError
+from monitor.contract.verdicts import ClaimVerdict, ExitCode, RunVerdict, UsageError
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
 
@@ -275,3 +275,11 @@ def _margin(claim: Claim, measured: Metric | None) -> float | None:
     if claim.comparison == "==":
         return claim.tolerance - abs(distance)
     return distance if claim.comparison in {">", ">="} else -distance
+
+
+def conclusion(judgements: Iterable[Judgement]) -> ExitCode:
+    """Return what a command ends with: a FALSE claim outweighs all, no evidence is no success."""
+    verdicts = {judgement.verdict for judgement in judgements}
+    if ClaimVerdict.FALSE in verdicts:
+        return ExitCode.BROKEN
+    return ExitCode.HOLDS if verdicts == {ClaimVerdict.TRUE} else ExitCode.NO_VERDICT

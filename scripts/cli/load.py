@@ -144,15 +144,13 @@ def _print_outcome(
     print(report.table)
     print()
     print(f"Run {record.verdict}: {_verdict(code)}.")
-    for reason in record.reasons:
-        print(f"- {reason}")
     print(f"\nEvidence: {run}\nReport:   {report.markdown}")
 
 
 def _verdict(code: ExitCode) -> str:
     words = {
-        ExitCode.HOLDS: "every claim holds",
-        ExitCode.BROKEN: "a claim is false",
+        ExitCode.HOLDS: "every claim and objective holds",
+        ExitCode.BROKEN: "a claim is false, or an objective missed",
         ExitCode.NO_VERDICT: "no verdict possible",
     }
     return words[code]

@@ -117,10 +117,11 @@ def judge_claims(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
 ) -> int:
     """Judge each claim anew: from one run, or from the newest that is evidence for it."""
+    from monitor.contract.claims import conclusion
     from reports.files import write_atomically
     from reports.render_claims import claims_json, claims_junit, claims_summary
     from reports.render_markdown import render_table
-    from reports.standing import conclusion, standings, standings_table
+    from reports.standing import standings, standings_table
 
     file, chosen, target = chosen_claims(claims)
     found = standings(chosen, target, _evidence(run, runs))

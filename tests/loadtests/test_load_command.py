@@ -134,11 +134,12 @@ def test_an_interruption_in_the_middle_keeps_what_there_is(
     folders.assert_nothing_left()
 
 
-def test_a_target_killed_in_the_middle_is_a_figure_and_the_claim_false(
+def test_a_target_killed_in_the_middle_misses_an_objective_nobody_set(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
-    # A requirement breaks the claim, not the bound: a wide one keeps the run VALID anywhere.
-    target = profile(NULL_SERVER, claims=CLAIM.replace("5000", "2000000"))
+    # The bound is wide, so that the run is VALID anywhere; what came in time came in time.
+    claim = CLAIM.replace("5000", "2000000").partition("requires")[0]
+    target = profile(NULL_SERVER, claims=claim)
     command = [*WSPROOF, "chapter", "--target", str(target), "--runs", str(folders.runs)]
     command += ["--trace", str(trace), *SMALL, "--json"]
     with subprocess.Popen(
@@ -159,7 +160,9 @@ def test_a_target_killed_in_the_middle_is_a_figure_and_the_claim_false(
     assert outcome["metrics"]["target_deaths"] == 1
     assert outcome["metrics"]["deliveries_lost"] > 0
     assert outcome["metrics"]["clients_held"] == 0
-    assert outcome["claims"] == {"latency": "FALSE"}, outcome["reasons"]
+    claims = outcome["claims"]
+    assert claims["objective: deaths = 0"] == "FALSE", outcome["reasons"]
+    assert claims["objective: lost = 0"] == "FALSE"
     assert process.returncode == 1
     folders.assert_nothing_left()
 
@@ -238,6 +241,28 @@ def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
     assert record.metrics["deliveries_lost"].value == 0
     assert record.metrics["deliveries_received"].value > 0
     assert "delivery" in done.stdout + done.stderr
+    folders.assert_nothing_left()
+
+
+def test_locust_by_itself_tells_a_target_that_loses_by_its_exit_code(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    claim = CLAIM.replace("5000", "2000000").partition("requires")[0]
+    target = profile([*KNOWN_SERVER, "lose=7"], claims=claim)
+    options = ["--target", str(target), "--runs", str(folders.runs), "--trace", str(trace)]
+    done = subprocess.run(
+        [*locust, "-u", "2", "-t", "3s", "--warmup", "0.2", "--rate", "100", *options],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "TRUE: latency: " in done.stderr
+    assert "FALSE: objective: lost = 0" in done.stderr
+    assert "TRUE: objective: deaths = 0" in done.stderr
     folders.assert_nothing_left()
 
 

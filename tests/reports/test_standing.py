@@ -1,9 +1,10 @@
 import msgspec
 import pytest
 
+from monitor.contract.claims import conclusion
 from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError
 from reports.runs import Evidence, find_run
-from reports.standing import conclusion, standings, standings_table
+from reports.standing import standings, standings_table
 from tests.reports import synthetic
 
 OLD, NEW = "20250101-120000-load-chapter-0001", "20250102-120000-load-chapter-0002"
