@@ -193,6 +193,7 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     values["target_cpu_percent"] = (sum(cpu) / len(cpu) if cpu else None, "percent")
     rss = [sample.rss_bytes for sample in window]
     values["target_rss_median_bytes"] = (median(rss) if rss else None, "bytes")
+    values["target_rss_peak_bytes"] = (max(rss, default=None), "bytes")
     known = {
         name: (float(value), unit) for name, (value, unit) in values.items() if value is not None
     }

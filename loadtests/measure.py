@@ -25,7 +25,7 @@ from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
 from loadtests.figures import Measured, null_figures, repeat_metrics
 from loadtests.hostload import noted
-from loadtests.objectives import kept
+from loadtests.objectives import kept, known
 from loadtests.plan import Plan, check_point, peer_of
 from loadtests.record import Clock
 from loadtests.results import Progress, RepeatResult
@@ -265,8 +265,10 @@ class _Session:
         samples = self._sampling.samples()
         result = noted(result, samples)
         figures = repeat_metrics(result, samples)
-        held = kept(self._plan.sought, figures)
-        trusted = believable(result, self._plan.bounds_us)
+        sought = self._plan.sought
+        held = kept(sought, figures)
+        # A figure that could not be had, for too few events, tells as little as one of no worth.
+        trusted = known(sought, figures) and believable(result, self._plan.bounds_us)
         result = msgspec.structs.replace(
             result,
             kept=held,

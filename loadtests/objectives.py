@@ -105,3 +105,8 @@ def kept(objectives: Iterable[Claim], metrics: Mapping[str, Metric]) -> bool:
     """Tell whether figures keep every objective; a figure that is missing keeps none."""
     judged = (judge(one, metrics, RunVerdict.VALID) for one in objectives)
     return all(one.verdict is ClaimVerdict.TRUE for one in judged)
+
+
+def known(objectives: Iterable[Claim], metrics: Mapping[str, Metric]) -> bool:
+    """Tell whether every figure that objectives speak of could be had."""
+    return all(one.metric in metrics for one in objectives)

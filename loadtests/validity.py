@@ -85,8 +85,8 @@ def judge_run(
         hard.insert(0, "interrupted before the planned repeats were done")
     if not results and not interrupted:
         hard.append("no repeat was made")
-    elif not counted and not interrupted:
-        hard.append("nothing that was tried kept the objectives, so there is nothing to measure")
+    elif not counted and not interrupted and not any(result.believed for result in results):
+        hard += ["nothing that was tried can be believed, so there is nothing to judge", *doubts]
     if calibration is not None:
         hard += _too_slow(calibration, bounds_us)
     soft = [

@@ -75,7 +75,8 @@ class Capacity(Scenario):
             missed = sum(one.believed and not one.kept for one in tries)
             said.append(
                 f"{name}: not found. Of {len(tries)} attempts, {spoilt} say nothing of the target"
-                f" (the host or the generator could not follow), {missed} missed an objective, and"
+                f" (the host or the generator could not follow, or too few events were due for a"
+                f" figure that is to be kept), {missed} missed an objective, and"
                 f" none held {CONFIRMATIONS} times in a row; each repeat has its reasons"
             )
         return tuple(said)

@@ -173,6 +173,21 @@ def test_what_a_scenario_holds_against_its_figures_makes_the_run_suspect() -> No
     )
 
 
+def test_a_search_whose_every_trial_missed_an_objective_is_about_the_target() -> None:
+    missed = replace(GOOD, counted=False, kept=False, believed=True)
+    assert judge(missed, missed).verdict is RunVerdict.VALID
+
+
+def test_a_search_that_nothing_can_be_believed_of_is_invalid_and_says_why() -> None:
+    doubtful = replace(GOOD, counted=False, kept=False, believed=False)
+    judged = judge(doubtful, doubts=("capacity: not found",))
+    assert judged.verdict is RunVerdict.INVALID
+    assert judged.reasons == (
+        "nothing that was tried can be believed, so there is nothing to judge",
+        "capacity: not found",
+    )
+
+
 def test_receivers_starved_in_one_repeat_of_three_make_the_run_suspect() -> None:
     judged = judge(starved(100), starved(50_000), starved(100))
     assert judged.verdict is RunVerdict.SUSPECT
