@@ -179,6 +179,18 @@ def test_one_request_too_many_in_a_window_is_an_excess() -> None:
     assert found["requests_excess"] == (1, "requests")
 
 
+@pytest.mark.parametrize(("asks", "told"), [(100, False), (101, True)])
+def test_a_limit_nobody_asked_beyond_is_not_said_to_have_held(asks: int, told: bool) -> None:
+    scenario = find("limit-flood")
+    plan = make_plan(scenario, load_target(MONITOR))
+    asked = Admission(1000, "127.0.0.2", True, "101", 0, who="knock")
+    knocks = (asked,) * 100 + (replace(asked, admitted=False),) * (asks - 100)
+    part = replace(PART, admissions=knocks)
+    found = scenario.figures(Seen(plan.asked, replace(GOOD, part=part), ()))
+    assert found.get("requests_excess") == ((0, "requests") if told else None)
+    assert found["requests_in_window_max"] == (100, "requests")
+
+
 @pytest.mark.parametrize("name", ["resume", "limit-flood", "auth-storm", "reconnect-storm"])
 def test_a_target_that_does_not_promise_it_is_not_measured(profile: Profile, name: str) -> None:
     with pytest.raises(NotApplicableError, match=f"NOT_APPLICABLE: scenario {name} needs `"):
