@@ -8,14 +8,16 @@ from monitor.contract.evidence import Metric
 #: Counted things: every digit matters, so they are never rounded.
 COUNTS = frozenset(
     {"clients", "events", "deliveries", "deaths", "checks", "connections", "delays", "requests"}
-    | {"strangers", "tries", "types", "ways"}
+    | {"joins", "knocks", "resumes", "strangers", "tries", "types", "ways"}
 )
 
 _SCALES: Mapping[str, tuple[tuple[float, str], ...]] = {
     "us": ((1e6, " s"), (1e3, " ms"), (1, " µs")),
     "bytes": ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1, " B")),
+    "bytes/h": ((1e9, " GB/h"), (1e6, " MB/h"), (1e3, " kB/h"), (1, " B/h")),
     "events/s": ((1, "/s"),),
     "deliveries/s": ((1, "/s"),),
+    "connections/s": ((1, "/s"),),
     "percent": ((1, " %"),),
 }
 

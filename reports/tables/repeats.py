@@ -22,7 +22,7 @@ def repeats(dossier: Dossier) -> Table | None:
         return None
     rows = tuple(
         (
-            str(repeat.number),
+            f"{repeat.number}, {repeat.point}" if repeat.point else str(repeat.number),
             *(
                 quantity(metric.value, metric.unit) if (metric := repeat.metrics.get(name)) else "–"
                 for name, _ in _COLUMNS

@@ -6,8 +6,10 @@ import msgspec
 
 from monitor.contract.evidence import Metric
 from reports.tables.conditions import conditions
+from reports.tables.fan_out import fan_out
 from reports.tables.latency import latency
 from reports.tables.memory import memory
+from reports.tables.own_figures import own_figures
 from reports.tables.repeats import repeats
 from reports.tables.throughput import throughput
 from tests.reports import synthetic
@@ -92,3 +94,46 @@ def test_provenance_names_the_run_the_machine_and_the_code(dossier_of):
     assert rows["Run"] == f"`{synthetic.RUN_ID}`"
     assert rows["Measured code (SHA-256)"] == "`c0dec0dec0de…`"
     assert rows["Load average after"] == "1.40, 0.60, 0.40 (1, 5, 15 min)"
+
+
+def test_the_receivers_of_an_event_are_told_from_first_to_last(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    assert fan_out(dossier) is None
+    metrics = {
+        **dossier.record.metrics,
+        "first_receiver_p50_us": Metric(500.0, "us"),
+        "last_receiver_p50_us": Metric(900.0, "us"),
+        "reach_percent": Metric(99.5, "percent"),
+    }
+    record = msgspec.structs.replace(dossier.record, metrics=metrics)
+    table = fan_out(replace(dossier, record=record))
+    assert table.rows[0] == ("First receiver", "0.500 ms", "n too small")
+    assert table.rows[2] == ("Last receiver", "0.900 ms", "n too small")
+    assert table.notes[1].startswith("Reach: 99.5 %")
+
+
+def test_what_only_a_scenario_measures_is_told_and_what_others_show_is_not(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    assert own_figures(dossier) is None
+    metrics = {
+        **dossier.record.metrics,
+        "recovery_s": Metric(1.5, "s"),
+        "joins_refused": Metric(2.0, "joins"),
+        "target_storm_rss_peak_bytes": Metric(5e6, "bytes"),
+        "together_response_mean_us": Metric(1.0, "us"),
+    }
+    repeats_ = [msgspec.structs.replace(one, point="together") for one in dossier.record.repeats]
+    record = msgspec.structs.replace(dossier.record, metrics=metrics, repeats=tuple(repeats_))
+    table = own_figures(replace(dossier, record=record))
+    assert table.rows == (
+        ("Recovery", "1.50 s"),
+        ("Joins refused", "2"),
+        ("Target storm RSS peak", "5.00 MB"),
+    )
+
+
+def test_repeats_are_told_by_what_was_offered_where_that_differs(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    repeats_ = [msgspec.structs.replace(one, point="jittered") for one in dossier.record.repeats]
+    record = msgspec.structs.replace(dossier.record, repeats=tuple(repeats_))
+    assert repeats(replace(dossier, record=record)).rows[0][0] == "1, jittered"
