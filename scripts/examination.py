@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program of the system: which command needs it, for what, and what installs it."""
+    """One program of the system: which command cannot do without it, and what installs it."""
 
     name: str
     command: str

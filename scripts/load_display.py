@@ -46,13 +46,15 @@ def _lines(plan: "Plan") -> "Tell":
 
     def tell(repeat: int, progress: "Progress") -> None:
         nonlocal said, latest
+        if said is None or repeat != said[0]:
+            latest = ""
         if progress.p99_us is not None:
             latest = _figures(progress)
         now = (repeat, progress.phase)
         if now == said:
             return
         said = now
-        detail = latest if progress.phase == "draining" else _figures(progress)
+        detail = (progress.phase == "draining" and latest) or _figures(progress)
         at = time.monotonic() - started
         print(f"{at:6.1f} s  {_title(repeat, plan)}: {progress.phase}, {detail}", file=sys.stderr)
 

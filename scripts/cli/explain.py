@@ -1,12 +1,15 @@
 """`wsproof explain`: why a check or a scenario matters, how it is judged, how to repeat it."""
 
 import inspect
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.contract.verdicts import ExitCode, UsageError
 from scripts.cli.app import REFERENCE_TARGET, app
+
+if TYPE_CHECKING:
+    from monitor.contract.claims import Claim
 
 
 @app.command()
@@ -38,23 +41,77 @@ def _check(name: str) -> str | None:
 
 
 def _scenario(name: str) -> str | None:
+    from loadtests.plan import make_plan
     from loadtests.scenarios import discover
+    from monitor.contract.target import load_target
 
     found = discover().get(name)
     if found is None:
         return None
-    return f"{name}: {inspect.getdoc(found)}\n\nrepeat: wsproof load {name}"
+    claims = [one.id for one in _claims() if one.scenario == name]
+    plan = make_plan(found, load_target(REFERENCE_TARGET))
+    judged = ["its claims"] if claims else []
+    judged += [one.id.removeprefix("objective: ") for one in plan.objectives]
+    return "\n".join(
+        [
+            f"{name}: {inspect.getdoc(found)}",
+            "",
+            (
+                f"offers: {found.clients:,} clients, {found.rate:,.0f} events/s at most;"
+                f" {found.window_s:g} s at a time, after {found.warmup_s:g} s of warm-up"
+            ),
+            f"needs:  {', '.join(found.needs) or 'a profile that says how to publish'}",
+            f"claims: {', '.join(claims) or 'none of the reference monitor rests on it'}",
+            f"judged: {'; '.join([*judged, 'what flags or the profile add'])}",
+            f"repeat: wsproof load {name}",
+        ]
+    )
 
 
 def _claim(name: str) -> str | None:
-    from monitor.contract.claims import load_claims
-    from monitor.contract.target import load_target
-    from securitytests.check import discover
-
-    path = load_target(REFERENCE_TARGET).claims_path
-    found = next((one for one in load_claims(path) if one.id == name), None) if path else None
+    found = next((one for one in _claims() if one.id == name), None)
     if found is None:
         return None
-    carrying = [check.id for check in discover() if check.claim == found.id]
-    how = f"checks: {', '.join(carrying)}" if carrying else f"scenario: {found.scenario}"
-    return f"{found.id}: {found.sentence}\n\n{how}\njudge:  wsproof report claims"
+    return "\n".join(
+        [
+            f"{found.id}: {found.sentence}",
+            "",
+            *(_decided_by_load(found) if found.metric else _decided_otherwise(found)),
+            "judge:    wsproof report claims",
+        ]
+    )
+
+
+def _decided_by_load(claim: "Claim") -> list[str]:
+    from loadtests.scenarios import discover
+
+    kind = "wsproof load" if claim.scenario in discover() else "make"
+    lines = [
+        f"true if:  {claim.metric} {claim.comparison} {claim.bound:,.12g} {claim.unit}",
+        f"requires: {'; '.join(claim.requires) or 'nothing else'}",
+        f"given:    {'; '.join(claim.given) or 'any load'}",
+    ]
+    if claim.tolerance:
+        lines[0] += f", give or take {claim.tolerance:,.12g} {claim.unit}"
+    return [*lines, f"measure:  {kind} {claim.scenario}"]
+
+
+def _decided_otherwise(claim: "Claim") -> list[str]:
+    from securitytests.check import discover
+
+    if claim.unmeasured:
+        return [f"unproven: {claim.unmeasured}"]
+    carrying = [check.id for check in discover() if check.claim == claim.id]
+    return [
+        f"true if:  these checks pass: {', '.join(carrying or claim.checks)}",
+        "measure:  wsproof audit",
+    ]
+
+
+def _claims() -> "tuple[Claim, ...]":
+    """The claims of the reference monitor."""
+    from monitor.contract.claims import load_claims
+    from monitor.contract.target import load_target
+
+    path = load_target(REFERENCE_TARGET).claims_path
+    return load_claims(path) if path else ()
