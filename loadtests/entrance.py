@@ -18,6 +18,7 @@ import msgspec
 from gevent import Greenlet
 
 from loadtests.assignment import load_assignment
+from loadtests.bench import WEB_HOST
 from loadtests.conductor import Conductor, Standing
 from loadtests.processes.master import Mail, Master
 from loadtests.processes.worker import Worker
@@ -38,7 +39,8 @@ _GRACE_S = 15.0
 def add_arguments(parser: ArgumentParser, **_: Any) -> None:
     """Add our options to Locust's."""
     # Printing Locust's table every two seconds would stop the receivers for up to 70 ms.
-    parser.set_defaults(spawn_rate=_SPAWN_RATE, only_summary=True)
+    # Its page can start and stop a load: for this machine only, unless --web-host says otherwise.
+    parser.set_defaults(spawn_rate=_SPAWN_RATE, only_summary=True, web_host=WEB_HOST)
     options: dict[str, dict[str, Any]] = {
         "--scenario": {"default": "chapter", "help": "scenario under loadtests/scenarios"},
         "--target": {"default": "", "help": "target profile (TOML); the reference monitor if none"},

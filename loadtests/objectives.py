@@ -50,7 +50,7 @@ def parse(text: str, scenario: str) -> Claim:
     """Parse `METRIC COMPARISON NUMBER [UNIT]`; without a unit the number is in the metric's own.
 
     Raises:
-        UsageError: another shape, or a unit the metric cannot be in.
+        UsageError: another shape, a short word nobody knows, or a unit the metric cannot be in.
     """
     match = _OBJECTIVE.fullmatch(text)
     if match is None:
@@ -59,6 +59,11 @@ def parse(text: str, scenario: str) -> Claim:
             " 'p99 < 20 ms', 'lost = 0' or 'rss < 100 MB'"
         )
     metric = SHORT.get(match["metric"], match["metric"])
+    if "_" not in metric:  # names of metrics end with their unit
+        raise UsageError(
+            f"objective {text!r}: there is no figure {metric!r}; expected one of"
+            f" {', '.join(SHORT)}, or a metric of `run.json` such as `connect_max_us`"
+        )
     unit = unit_of(metric)
     comparison: Comparison = "==" if match["comparison"] == "=" else match["comparison"]  # type: ignore[assignment]
     bound = float(match["bound"]) * _scale(text, metric, unit, match["unit"])

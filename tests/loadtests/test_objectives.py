@@ -42,6 +42,7 @@ def test_an_objective_is_a_claim_in_the_metrics_own_unit(
         ("p99 20 ms", "expected METRIC COMPARISON NUMBER"),
         ("p99 < fast", "expected METRIC COMPARISON NUMBER"),
         ("p99 < 20 MB", "unit 'MB' does not fit response_p99_us; expected one of us, µs, ms, s"),
+        ("p98 < 20 ms", "there is no figure 'p98'; expected one of mean, p50, p90, p99"),
         ("lost = 0 ms", "unit 'ms' does not fit deliveries_lost"),
     ],
 )

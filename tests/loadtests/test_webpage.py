@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from loadtests.accounting.histogram import Recorder
@@ -49,16 +50,22 @@ def test_locusts_page_has_the_tab_and_its_figures(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--autostart"]
-    command += ["--web-host", "127.0.0.1", "--web-port", str(port), "-u", "4", "-t", "20s"]
+    command += ["--web-port", str(port), "-u", "4", "-t", "20s"]
     command += ["--target", str(profile(NULL_SERVER)), "--runs", str(tmp_path / "runs")]
     command += ["--trace", str(trace), "--rate", "300", "--warmup", "0.3"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             stats = asked_until(f"http://127.0.0.1:{port}/stats/requests", reached_everybody)
             page = ask(f"http://127.0.0.1:{port}/")
+            listening = {
+                one.laddr
+                for one in psutil.Process(process.pid).net_connections()
+                if one.status == psutil.CONN_LISTEN
+            }
         finally:
             process.terminate()
             process.communicate(timeout=30)
+    assert listening == {("127.0.0.1", port)}  # nobody else's machine may start a load here
     assert '"extended_tabs"' in page.replace("&#34;", '"')
     found = figures_of(stats)
     assert found["clients"] == "4"
