@@ -136,11 +136,21 @@ def test_the_button_connects_at_once(start_monitor: Start, open_page: Open) -> N
 def test_a_planned_restart_is_called_one_and_its_wait_obeyed(
     start_monitor: Start, open_page: Open
 ) -> None:
-    dashboard = watching(start_monitor, open_page)
+    dashboard = watching(start_monitor, open_page, clock=True)
     dashboard.expect_network_errors()
-    dashboard.monitor.stop()
-    dashboard.wait_text("#announcement", "Monitor restarting")
+    dashboard.pause_clock()
+    said = dashboard.sockets[-1].expect_event("framereceived", lambda it: "shutdown" in it)
+    with said as farewell:
+        dashboard.monitor.stop()
+    dashboard.wait_closed()
+    dashboard.draw_until("restarting", 300)
+    assert dashboard.text("#announcement") == "Monitor restarting"
     dashboard.monitor.start()
+    asked_ms = round(json.loads(farewell.value)["retry_after"] * 1_000)
+    # Up to 300 ms of the wait went by in frames.
+    dashboard.page.clock.fast_forward(max(0, asked_ms - 300))
+    assert len(dashboard.sockets) == 1, f"tried within the {asked_ms} ms it was asked to wait"
+    dashboard.page.clock.resume()
     dashboard.wait("live")
 
 
