@@ -273,7 +273,7 @@ class Session:
         wait = self._rules.quota(self.grant.subject, len(accepted), now)
         if math.isinf(wait):
             text = "more events than the publishing quota ever allows at once; split them"
-            return [Send(wire.error(ErrorCode.RATE_LIMITED, text, ref=message.ref))]
+            return self._strike(text, message.ref, None, now)
         if wait > 0:
             return self._strike("publishing quota used up", message.ref, wait, now)
         if not self._rules.accepts_events():
@@ -359,7 +359,9 @@ class Session:
         wait = self._rules.admit(self._address, now)
         return self._strike("request limit reached", ref, wait, now) if wait > 0 else []
 
-    def _strike(self, text: str, ref: Reference | None, wait: float, now: float) -> list[Effect]:
+    def _strike(
+        self, text: str, ref: Reference | None, wait: float | None, now: float
+    ) -> list[Effect]:
         if now - self._refused_at >= self._rules.settings.window_s:
             self._refused = 0
         self._refused_at = now

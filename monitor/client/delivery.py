@@ -41,7 +41,8 @@ class Delivery:
         self._awake = asyncio.Event()
         self._settled = asyncio.Event()
         self._finishing = False
-        self._batch_limit = MAX_BATCH_EVENTS
+        self._largest_batch = MAX_BATCH_EVENTS  # less where the monitor's quota is below it
+        self._batch_limit = self._largest_batch
         self.error: ClientError | None = None
 
     def wake(self) -> None:
@@ -104,7 +105,7 @@ class Delivery:
         match await link.answer(ref):
             case Ack(offsets=offsets) if len(offsets) == len(batch):
                 self._outbox.acknowledge(len(batch))
-                self._batch_limit = MAX_BATCH_EVENTS
+                self._batch_limit = self._largest_batch
                 self._settled.set()
             case Refusal() as refusal:
                 await self._refused(link, refusal, batch)
@@ -126,6 +127,8 @@ class Delivery:
             self._refuse(refusal.index, refusal.message)
         else:
             self._shrink(batch, refusal.message)
+            if refusal.code == ErrorCode.RATE_LIMITED:
+                self._largest_batch = self._batch_limit
 
     def _shrink_after(self, lost: LinkLostError) -> None:
         if lost.close_code == CloseCode.TOO_BIG:

@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
 
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
 
 
 EVENT_TYPES = (

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -285,3 +286,16 @@ def test_a_program_that_ends_without_closing_is_not_held_up_for_long() -> None:
     begun = time.monotonic()
     subprocess.run([sys.executable, "-c", program, nobody_listens()], check=True, timeout=30)
     assert time.monotonic() - begun < 15  # two seconds, and those of a slow machine
+
+
+def test_a_quota_below_a_batch_is_learnt_once_and_not_run_into_until_cut_off(
+    start_monitor: Callable[..., RunningMonitor],
+) -> None:
+    monitor = start_monitor(publish_events_per_s=20)
+    publisher = Publisher(monitor.url, monitor.token("publish"))
+    for number in range(140):
+        publisher.publish("phase_progress", phase="writer", progress=number % 100)
+    with publisher:
+        tally = publisher.flush(30.0)
+    assert (tally.acknowledged, tally.waiting) == (140, 0)
+    assert "4429" not in monitor.log

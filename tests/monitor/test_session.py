@@ -234,6 +234,15 @@ def test_a_batch_above_the_quota_is_told_to_split_not_to_wait():
     client = Client(publish_events_per_s=10).opened(Scope.PUBLISH)
     (refusal,) = client.say({"type": "publish", "events": [event()] * 11})
     assert refusal["retryable"] is False
+    assert "retry_after" not in refusal
+
+
+def test_the_twentieth_batch_above_the_quota_ends_with_4429():
+    client = Client(publish_events_per_s=10).opened(Scope.PUBLISH)
+    batch = {"type": "publish", "events": [event()] * 11}
+    answers = [client.say(batch, at=float(at)) for at in range(20)]
+    assert [len(answer) for answer in answers] == [1] * 19 + [2]
+    assert answers[-1][1] == (4429, "over the limit")
 
 
 def test_publications_are_refused_while_shutting_down():
