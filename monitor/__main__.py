@@ -17,12 +17,12 @@ def serve(arguments: Sequence[str]) -> int:
     """
     _fill_standard_streams()
     settings, check = load(arguments, os.environ)
-    from monitor import logs, server  # noqa: PLC0415 - wrong settings are told without them
-    from monitor.statefolder import check_state_folder, open_state_folder  # noqa: PLC0415
+    # Wrong settings are told without these.
+    from monitor import logs, preflight, server  # noqa: PLC0415
+    from monitor.statefolder import open_state_folder  # noqa: PLC0415
 
     if check:
-        server.tls_context(settings)
-        check_state_folder(Path(settings.state))
+        preflight.check(settings)
         print("wsproof serve: the settings are in order", file=sys.stderr)
         return ExitCode.HOLDS
     logs.configure(settings.log_level, settings.log_format)

@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,7 +38,7 @@ def run(settings: Settings, state: StateFolder) -> ExitCode:
     Raises:
         UsageError: the address cannot be listened on, or a certificate cannot be used.
     """
-    with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+    with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
         return runner.run(_serve(settings, state))
 
 
@@ -143,15 +144,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
     Raises:
         UsageError: the port is taken or not ours to take, or the host is not this machine's.
     """
-    try:
-        found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise UsageError(f"address {host}: does not resolve: {error}; check --host") from error
-    found.sort(key=lambda entry: entry[0] is not socket.AF_INET)
     sockets: list[socket.socket] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
+    for family, kind, protocol, address in resolve(host, port):
         at = (address[0], port, *address[2:])
         try:
             listening = socket.socket(family, kind, protocol)
@@ -172,6 +166,22 @@ def listen(host: str, port: int) -> list[socket.socket]:
     if not sockets:
         raise UsageError(f"address {host}: is none of this machine's; check --host")
     return sockets
+
+
+def resolve(host: str, port: int) -> list[tuple[int, int, int, tuple[Any, ...]]]:
+    """Return family, type, protocol and address of every socket of `host`, IPv4 first.
+
+    Raises:
+        UsageError: the name means nothing.
+    """
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise UsageError(f"address {host}: does not resolve: {error}; check --host") from error
+    found.sort(key=lambda entry: entry[0] is not socket.AF_INET)
+    return [(entry[0], entry[1], entry[2], entry[4]) for entry in dict.fromkeys(found)]
 
 
 def own_origins(settings: Settings) -> Origins:
@@ -209,7 +219,12 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop of the settings.
+
+    Raises:
+        UsageError: uvloop is asked for and not installed.
+    """
     if settings.event_loop != "asyncio":
         try:
             import uvloop  # noqa: PLC0415 - absent on some platforms, and then not needed

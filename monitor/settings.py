@@ -99,10 +99,15 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
 
     Raises:
         UsageError: names the key, the source, what was expected and what came.
-        SystemExit: `--help` was asked for, or a flag is unknown (status 2).
+        SystemExit: `--help` was asked for, or a flag's value is missing (status 2).
     """
     hints = get_type_hints(Settings, include_extras=True)
-    flags = vars(_parser(hints).parse_args(arguments))
+    parsed, unknown = _parser(hints).parse_known_args(arguments)
+    if unknown:
+        given = unknown[0].partition("=")[0]
+        hint = _resembling(given, ["--config", "--check", *map(_flag, hints)])
+        raise UsageError(f"flag {given}: no flag of wsproof serve; {hint}")
+    flags = vars(parsed)
     check = flags.pop("check")
     config = flags.pop("config") or environment.get("WSPROOF_CONFIG")
     values: dict[str, Any] = {}
@@ -152,12 +157,15 @@ def _refuse_unknown(environment: Mapping[str, str], known: Sequence[str]) -> Non
     for variable in environment:
         ours = variable.startswith("WSPROOF_") and not variable.startswith(_TEST_VARIABLE)
         if ours and variable not in known and variable not in _NOT_SETTINGS:
-            names = [name.removeprefix("WSPROOF_") for name in known]
-            close = difflib.get_close_matches(variable.removeprefix("WSPROOF_"), names, n=1)
-            hint = (
-                f"did you mean WSPROOF_{close[0]}?" if close else "see wsproof serve --help for all"
-            )
+            hint = _resembling(variable, known, "WSPROOF_")
             raise UsageError(f"environment: {variable} is no setting of the monitor; {hint}")
+
+
+def _resembling(given: str, known: Sequence[str], prefix: str = "--") -> str:
+    """Suggest the known name that resembles what was given; a shared `prefix` counts for none."""
+    names = [name.removeprefix(prefix) for name in known]
+    close = difflib.get_close_matches(given.removeprefix(prefix), names, n=1)
+    return f"did you mean {prefix}{close[0]}?" if close else "see wsproof serve --help for all"
 
 
 def _flag(name: str) -> str:
