@@ -6,7 +6,9 @@ Locust stops, and writes a run folder when Locust quits.
 """
 
 import os
+import signal
 import sys
+import time
 import traceback
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -34,6 +36,9 @@ _SPAWN_RATE = 100
 
 #: Beyond the drain's own deadline, before a repeat that does not end is left behind.
 _GRACE_S = 15.0
+
+#: Locust's own timer may be early by as much: it rounds, and counts from before our start.
+_TIMER_S = 1.0
 
 
 def add_arguments(parser: ArgumentParser, **_: Any) -> None:
@@ -71,6 +76,21 @@ def install(user: type[WebSocketUser]) -> Callable[..., None]:
     return on_init
 
 
+def _interrupt_in_order() -> None:
+    """Let Ctrl-C do what SIGTERM does, once.
+
+    As a KeyboardInterrupt it strikes whichever greenlet runs; where that is one of ours, what was
+    measured goes with it. Locust takes SIGTERM in its loop, and ends everything in order.
+    """
+
+    def terminate() -> None:
+        watcher.cancel()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    watcher = gevent.signal_handler(signal.SIGINT, terminate)
+
+
 class Entrance:
     """One Locust environment and what is conducted in it."""
 
@@ -83,6 +103,7 @@ class Entrance:
         self._mail = Mail(environment) if self._options.master else None
         self._conductor: Conductor | Master | None = None
         self._greenlet: Greenlet[[Conductor | Master], None] | None = None
+        self._started_at_s = 0.0
 
     def attach(self) -> None:
         """Listen to Locust's events."""
@@ -100,6 +121,9 @@ class Entrance:
         return conductor.standing() if isinstance(conductor, Conductor) else None
 
     def _on_start(self, **_: Any) -> None:
+        if self._conductor is None:
+            _interrupt_in_order()
+        self._started_at_s = time.monotonic()
         try:
             if self._standalone is None:
                 assignment = load_assignment(Path(self._options.assignment))
@@ -133,9 +157,14 @@ class Entrance:
     def _on_stopping(self, **_: Any) -> None:
         if self._conductor is None or self._greenlet is None:
             return
-        self._conductor.cut(interrupted=self._assigned)
+        self._conductor.cut(interrupted=self._assigned or self._early())
         if self._greenlet is not gevent.getcurrent():
             self._greenlet.join(self._conductor.assignment.drain_s + _GRACE_S)
+
+    def _early(self) -> bool:
+        """Tell whether somebody ended a run before the run time that was asked for."""
+        run_time_s = float(self._options.run_time or 0)
+        return time.monotonic() - self._started_at_s < run_time_s - _TIMER_S
 
     def _on_quitting(self, **_: Any) -> None:
         self._on_stopping()

@@ -297,6 +297,29 @@ def test_locust_by_itself_tells_a_target_that_loses_by_its_exit_code(
     folders.assert_nothing_left()
 
 
+def test_locust_by_itself_calls_a_run_that_was_ended_early_interrupted(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    command = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    command += ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
+    with subprocess.Popen(
+        [*command, "-u", "2", "-t", "60s", "--warmup", "0.2", "--trace", str(trace)],
+        env=folders.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "All users spawned" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 3, said
+    record = folders.run().record
+    assert record.verdict is RunVerdict.INVALID
+    assert "interrupted before the window was over" in record.reasons
+    folders.assert_nothing_left()
+
+
 def test_locust_by_itself_may_end_while_clients_are_still_connecting(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
