@@ -51,7 +51,7 @@ def test_a_correct_server_delivers_everything_once_and_in_order(
     assert response.sum_ns > service.sum_ns
 
 
-# Losses, duplicates and reordering: the calibration counts each beside the server's own account.
+# Delays, losses, duplicates, reordering: the calibration holds each against the server's account.
 def test_what_a_service_says_it_left_out_is_counted_apart_from_losses(
     profile: Profile, plan: MakePlan, drive: Drive
 ) -> None:
@@ -62,16 +62,6 @@ def test_what_a_service_says_it_left_out_is_counted_apart_from_losses(
     assert (part.thinned, part.lost, part.duplicated) == (hit, 0, 0)
     assert part.expected == part.received + part.thinned
     assert part.held == 0
-
-
-def test_a_server_made_20_ms_slow_is_measured_as_that(
-    profile: Profile, plan: MakePlan, drive: Drive
-) -> None:
-    driven = drive(plan(profile([*KNOWN_SERVER, "constant=0.02"])))
-    mean_us = Recorder.restore(driven.result.part.response).mean_us
-    assert mean_us is not None
-    assert mean_us > 20_000
-    assert driven.result.part.lost == 0
 
 
 def test_a_starved_publisher_makes_the_run_invalid(
