@@ -1,4 +1,4 @@
-"""A browser for each module, and pages that are watched for what a page must never do."""
+"""One browser for all of this folder, and pages that are watched for what a page must never do."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Not for the session: while it is open, Playwright's own event loop counts as running in this
 # thread, and asynchronous tests of other modules could not run theirs.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator["Browser"]:
     try:
         with chromium() as opened:

@@ -1,7 +1,9 @@
 """The dashboard in a browser, as a test uses it; and a publisher of any event."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -229,6 +231,16 @@ def open_source(monitor: RunningMonitor) -> Iterator[Source]:
     with connect(monitor.url, additional_headers=headers, proxy=None) as socket:
         assert json.loads(socket.recv())["type"] == "auth_ok"
         yield Source(socket)
+
+
+@contextmanager
+def halted(monitor: RunningMonitor) -> Iterator[None]:
+    """Halt the process: its sockets stay open and nobody answers on them."""
+    os.kill(monitor.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(monitor.pid, signal.SIGCONT)
 
 
 def publish(monitor: RunningMonitor, *events: dict[str, object]) -> list[int]:

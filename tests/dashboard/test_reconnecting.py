@@ -1,16 +1,14 @@
 """The monitor goes, comes back, refuses, limits: what the page does, and what it says it knows."""
 
 import json
-import os
 import re
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
-from tests.dashboard.kit import Dashboard, now, progress, publish, start
+from tests.dashboard.kit import Dashboard, halted, now, progress, publish, start
 from tests.running import RunningMonitor
 
 pytestmark = pytest.mark.slow
@@ -323,16 +321,6 @@ def test_a_monitor_that_stops_answering_is_noticed_by_the_ping(
         assert "stopped answering" in dashboard.text("#notice-text")
     dashboard.page.clock.fast_forward(30_000)
     dashboard.wait("live")
-
-
-@contextmanager
-def halted(monitor: RunningMonitor) -> Iterator[None]:
-    """Halt the process: its sockets stay open and nobody answers on them."""
-    os.kill(monitor.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(monitor.pid, signal.SIGCONT)
 
 
 def test_offline_is_checked_and_online_connects_at_once(
