@@ -132,6 +132,8 @@ function signOut() {
   store.clear();
   pause(false);
   eventRows.clear();
+  byId("filters").reset();
+  filterEvents();
   seeGaps();
   connection.signOut();
 }

@@ -47,6 +47,10 @@ _RECORD_STATES = """
 }
 """
 
+#: How long anything is awaited: a busy machine takes its time.
+_PATIENCE_MS = 20_000
+expect.set_options(timeout=_PATIENCE_MS)
+
 _BATCH = 400
 _FRAME_MS = 20
 _HEARD_WITHIN_S = 5
@@ -68,7 +72,7 @@ class Dashboard:
         self.context = browser.new_context(accept_downloads=True, **options)
         self.context.add_init_script(_REPORT_VIOLATIONS)
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(_PATIENCE_MS)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.misconduct.append(f"uncaught: {error}"))
         self.page.on("request", lambda request: self._asked(request.url))

@@ -94,18 +94,21 @@ def test_signing_out_forgets_the_token_and_what_was_shown(
     assert dashboard.page.evaluate("sessionStorage.length") == 0
 
 
-def test_signing_out_of_a_paused_page_signs_out_as_well(
+def test_signing_out_ends_the_pause_the_filter_and_the_choice_of_a_run(
     start_monitor: Start, open_page: Open
 ) -> None:
     monitor = start_monitor()
-    publish(monitor, start("write"))
+    publish(monitor, start("write", run="one"), start("links", run="two"))
     dashboard = open_page(monitor, f"#token={monitor.token()}")
+    dashboard.wait_count(".event", 2)
+    dashboard.page.get_by_label("Text").fill("write")
+    dashboard.page.locator("#run").select_option("=one")
     dashboard.wait_count(".event", 1)
     dashboard.page.get_by_role("button", name="Pause").click()
     dashboard.page.get_by_role("button", name="Sign out").click()
     dashboard.wait("signed_out")
     dashboard.sign_in(monitor.token())
-    dashboard.wait_count(".event", 1)
+    dashboard.wait_count(".event", 2)
     dashboard.wait_count("#pause[aria-pressed=false]", 1)
 
 
