@@ -22,6 +22,8 @@ from .peers import Peer, Raw, masked
 
 pytestmark = pytest.mark.slow
 
+PROTOCOL_PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
+
 BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 
 
@@ -303,6 +305,8 @@ def test_a_reader_that_fell_off_the_log_is_told_and_gets_the_state(start_monitor
     seen = [int(o) for o in re.findall(rb'"offset":(\d+)\}', received)]
     assert gap["from"] == seen[-1] + 1
     assert gap["to"] - gap["from"] + 1 == gap["omitted"]
+    shown = re.search(r'^\{"type":"gap".*$', PROTOCOL_PAGE.read_text(), re.MULTILINE)
+    assert list(gap) == list(json.loads(shown[0]))
 
 
 def test_deadlines_close_with_4408_and_slots_come_back(start_monitor):
