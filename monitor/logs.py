@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from monitor.redaction import neutralise
 
@@ -16,7 +16,13 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base class's name
+        """Return the trace of a defect, without controls: its text may quote a peer."""
+        return "\n".join(map(neutralise, super().formatException(ei).split("\n")))
+
+
+class TextFormatter(_Formatter):
     """`2025-01-01T12:00:00.000Z info server: serving …`, always one line without controls."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -27,7 +33,7 @@ class TextFormatter(logging.Formatter):
         return f"{_instant(record)} {record.levelname.lower()} {where}: {text}{trace}"
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line: time, level, logger, message, and the trace of a defect."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 
 import psutil
 import pytest
@@ -123,3 +124,40 @@ def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(
         received = reader.rest()
     assert received.count(b'"type":"file_trashed"') == 3_000
     assert received.index(b'"offset":3000}') < received.index(b'"server_shutdown"')
+
+
+@BOTH_LOOPS
+def test_a_server_that_is_stopping_says_so_and_takes_nothing_more(start_monitor, loop):
+    monitor = start_monitor(event_loop=loop, drain_timeout_s=20, close_timeout_s=2)
+    with (
+        Raw(monitor.port) as reader,
+        Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,
+    ):
+        reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        reader.upgrade(f"/?token={monitor.token()}")
+        writer.hear()
+        published = [event(message="m" * 500) for _ in range(300)]
+        for _ in range(10):
+            assert writer.publish(*published)["type"] == "ack"
+        psutil.Process(monitor.pid).send_signal(signal.SIGTERM)
+        give_up = time.monotonic() + 5
+        while (ready := asked(monitor, "/readyz")).startswith(b"HTTP/1.1 200 "):
+            assert time.monotonic() < give_up
+        assert ready.startswith(b"HTTP/1.1 503 ")
+        assert asked(monitor, "/healthz").startswith(b"HTTP/1.1 200 ")
+        refused = writer.publish(event())
+        assert (refused["code"], refused["retryable"]) == ("unavailable", True)
+        with Raw(monitor.port) as newcomer:
+            answer = newcomer.upgrade(f"/?token={monitor.token()}")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1\r\n" in answer
+        assert b'"server_shutdown"' in reader.rest()
+        assert writer.end() == (1012, "restarting")
+    assert monitor.stop() == 0
+
+
+def asked(monitor, path):
+    """Return the answer to a GET, from an address that has asked nothing else."""
+    with Raw(monitor.port, source="127.0.0.2") as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return raw.rest()
