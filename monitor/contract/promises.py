@@ -77,6 +77,7 @@ class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_message_bytes: Count | None = None
     max_fragments: Count | None = None
+    control_frames_per_window: Count | None = None
     max_token_lifetime_s: Positive | None = None
     connection_lifetime_s: Positive | None = None
 

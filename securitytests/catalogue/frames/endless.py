@@ -233,7 +233,9 @@ async def _incomplete(bench: Bench) -> Turn:
 async def ping_flood(bench: Bench) -> None:
     """A ping is answered by the library, below all that counts requests; so is the millionth.
 
-    The last of ten pings must be answered, as those before it may be. Then eight addresses send
+    The last of ten pings must be answered, as those before it may be. Where the profile has
+    `promises.control_frames_per_window`, twice as many, empty or not, pings or pongs, must be
+    closed as `answers.over_limit` says. Then eight addresses send
     pings without content, the largest pings, and pongs nobody asked for, without end, and read
     nothing, whatever they are told: an honest pair must be served as `promises.attacked_*` say.
     """
@@ -243,12 +245,24 @@ async def ping_flood(bench: Bench) -> None:
         frames = b"".join(encode_frame(content, Opcode.PING) for content in pings)
         await peer.send(frames, f"{_FEW_PINGS} pings")
         bench.judge(await _answered(peer, pings[-1]))
+    if bench.promises.control_frames_per_window is not None:
+        await _control_frames_counted(bench, bench.promises.control_frames_per_window)
     floods = {
         "empty_pings": talking_on(_PING, _PING),
         "largest_pings": talking_on(_PING, encode_frame(b"x" * MAX_CONTROL_BYTES, Opcode.PING)),
         "unasked_pongs": talking_on(_PONG, _PONG),
     }
     await endure(bench, floods, _FLOOD_S)
+
+
+async def _control_frames_counted(bench: Bench, most: int) -> None:
+    expected = bench.answer("over_limit")
+    frames = {"empty pings": _PING, "pings": encode_frame(b"x", Opcode.PING), "pongs": _PONG}
+    for name, frame in frames.items():
+        with bench.variant(f"too many {name}"):
+            peer = (await bench.client("publish")).peer
+            await peer.send(frame * 2 * most, f"{2 * most} {name}")
+            bench.judge(closed(await peer.until_end(PROMPTLY_S), expected, within_s=PROMPTLY_S))
 
 
 async def _answered(peer: Peer, content: bytes) -> Judgement:
