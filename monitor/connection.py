@@ -357,6 +357,8 @@ class Connection(Channel):
             text = self._assembly.add(frame.data, final=frame.fin)
         except TooManyFragmentsError:
             self.end(CloseCode.BAD_MESSAGE, "too many fragments")
+            self._protocol.fail(CloseCode.BAD_MESSAGE)  # nothing is said any more, nor heard
+            self._write_pending()
             return
         except UnicodeDecodeError:
             self._protocol.fail(CloseCode.INVALID_DATA, "not UTF-8")  # RFC 6455 section 8.1

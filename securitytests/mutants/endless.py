@@ -41,6 +41,11 @@ def the_last_fragment_does_not_count(patch: Patch) -> None:
 def who_was_closed_is_listened_to(patch: Patch) -> None:
     """What comes after our close is parsed, however much, until the close deadline."""
     patch.text(_PARSE, "if self._overtime_bytes > _OVERTIME_BYTES:", "if False:")
+    patch.text(
+        "monitor.connection:Connection._assemble",
+        "self._protocol.fail(CloseCode.BAD_MESSAGE)",
+        "pass",
+    )
 
 
 @mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("FR8",), may=("FR*", "RL9", "RL12"))

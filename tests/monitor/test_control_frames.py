@@ -62,3 +62,14 @@ def test_who_finishes_what_was_under_way_may_close_in_order(start_monitor):
         raw.send(masked(2, b"binary") + masked(1, b"{}") * 500 + masked(8, (4400).to_bytes(2)))
         heard = raw.rest()
     assert heard.count(b"\x88") == 1
+
+
+@pytest.mark.slow
+@BOTH_LOOPS
+def test_who_sends_fragments_without_end_is_not_listened_to(start_monitor, loop):
+    monitor = start_monitor(event_loop=loop, close_timeout_s=60)  # longer than the test waits
+    with Raw(monitor.port) as raw:
+        raw.upgrade(f"/?token={monitor.token('publish')}")
+        raw.send(masked(1, b"", fin=False) + masked(0, b"", fin=False) * 64)
+        heard = raw.rest()  # the monitor ends the stream, though no close frame comes
+    assert heard.endswith((4400).to_bytes(2) + b"too many fragments")
