@@ -209,6 +209,7 @@ class Conductor:
         return self.receivers.failure is not None
 
     def _tick(self, latencies: Latencies) -> None:
+        latencies.flush()  # what waits to be counted is not lost
         now = now_ns()
         ready = sum(one.ready for one in self.receivers.subscribers)
         timed = sum(one.ready and not one.aside for one in self.receivers.subscribers)
@@ -227,6 +228,7 @@ class Conductor:
                 events_per_s=self._complete_per_s(latencies, now),
                 p99_us=latencies.response.percentile_us(99),
                 lost=self._lost_so_far(latencies, now),
+                p50_us=latencies.response.percentile_us(50),
             )
         )
 
@@ -249,6 +251,7 @@ class Conductor:
         latencies = self.receivers.latencies
         if latencies is None:
             return None
+        latencies.flush()
         overdue = self._timetable.due_before(now_ns() - _OVERDUE_NS)
         overdue = min(overdue, self._end()) if self._window_end_ns else overdue
         lost = self._lost_so_far(latencies, now_ns())

@@ -145,6 +145,8 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     events_per_s: float
     p99_us: float | None
     lost: int
+    #: The median; of several processes, the largest of theirs.
+    p50_us: float | None = None
 
 
 class Restart(msgspec.Struct, frozen=True, tag="restart"):

@@ -30,11 +30,11 @@ def _title(repeat: int, plan: "Plan") -> str:
 
 
 def _figures(progress: "Progress") -> str:
-    if progress.p99_us is None:
+    if progress.p99_us is None or progress.p50_us is None:
         return f"{progress.clients} clients"
     return (
-        f"{progress.events_per_s:,.0f} events/s, p99 {progress.p99_us / 1000:.2f} ms,"
-        f" {progress.lost:,} lost"
+        f"{progress.events_per_s:,.0f} events/s, p50 {progress.p50_us / 1000:.2f} ms,"
+        f" p99 {progress.p99_us / 1000:.2f} ms, {progress.lost:,} lost"
     )
 
 

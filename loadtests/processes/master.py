@@ -277,6 +277,7 @@ class Master:
         now = now_ns()
         known = [one.progress for one in self._members.values() if one.progress is not None]
         p99s = [one.p99_us for one in known if one.p99_us is not None]
+        medians = [one.p50_us for one in known if one.p50_us is not None]
         total = self._window_end_ns - self._started_at_ns
         self._tell(
             Progress(
@@ -285,6 +286,7 @@ class Master:
                 clients=sum(one.clients for one in known),
                 events_per_s=min((one.events_per_s for one in known), default=0.0),
                 p99_us=max(p99s, default=None),
+                p50_us=max(medians, default=None),
                 lost=sum(one.lost for one in known),
             )
         )

@@ -51,6 +51,18 @@ def test_a_correct_server_delivers_everything_once_and_in_order(
     assert response.sum_ns > service.sum_ns
 
 
+def test_few_deliveries_are_counted_as_they_come_and_not_taken_for_lost(
+    profile: Profile, plan: MakePlan, drive: Drive
+) -> None:
+    told: list[Progress] = []
+    made = plan(profile(NULL_SERVER), clients=1, rate=100.0, window_s=2.0)
+    driven = drive(made, lambda _launch, progress, _locust: told.append(progress))
+    assert driven.result.part.lost == 0
+    last = [one for one in told if one.phase == "measuring"][-1]
+    assert last.p50_us is not None
+    assert last.p99_us is not None
+
+
 # Delays, losses, duplicates, reordering: the calibration holds each against the server's account.
 def test_what_a_service_says_it_left_out_is_counted_apart_from_losses(
     profile: Profile, plan: MakePlan, drive: Drive
