@@ -8,7 +8,7 @@ from securitytests.mutants.registry import mutant
 @mutant(claim=Claim.NO_LEAKS, caught_by=("LK1",), may=("LK*",))
 def no_redaction(patch: Patch) -> None:
     """Free text passes as it is."""
-    patch.text("monitor.redaction:redact", "text, plain = _redact_plain(text)", "return text, 0")
+    patch.text("monitor.redaction:redact", "text, plain = redact_plain(text)", "return text, 0")
 
 
 @mutant(claim=Claim.NO_LEAKS, caught_by=("LK1",), may=("LK*",))
