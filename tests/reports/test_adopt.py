@@ -121,8 +121,9 @@ def test_the_check_list_and_the_limits_become_claims_on_what_carries_them():
     assert limits == {
         "requests-per-minute": "100",
         "connections-per-address": "10",
-        "stale-connections-removed": "5",
+        "stale-connections-removed": "5 minutes",
     }
+    assert claims["stale-connections-removed"].real_time
     assert claims["back-off"].metric == "reconnect_delays_on_schedule"
 
 
@@ -211,8 +212,78 @@ def test_a_row_that_nothing_measures_becomes_a_claim_that_says_so():
     assert claims["events-per-second"].bound == 2500
     assert (claims["p99-latency"].metric, claims["p99-latency"].bound) == ("response_p99_us", 20000)
     assert claims["memory"].bound == 64 * 2**20
-    assert claims["latency"].unmeasured == "'fast' is no bound in us"
+    assert claims["latency"].unmeasured == "'fast' is no upper bound in us"
     assert claims["uptime"].unmeasured == "no metric of ours is known to decide it"
+
+
+@pytest.mark.parametrize(
+    ("label", "claimed"),
+    [
+        ("P95 latency", "<10ms"),
+        ("Average latency", "p95 < 10 ms"),
+        ("Average latency", "> 5 ms"),
+        ("Reconnect latency", "<1s"),
+        ("Memory per connection", "<10 KB"),
+        ("Memory usage", "<10 KB per client"),
+        ("Idle connection timeout", "5 min"),
+        ("Connections per IP", "10"),
+        ("Max concurrent clients", "5 minutes"),
+        ("Max concurrent clients", "<= 50"),
+        ("Throughput", "5 MB/s"),
+        ("Events per second", "6000 events/min"),
+        ("Connections per second", "200"),
+    ],
+)
+def test_a_row_about_something_else_is_not_decided_by_what_it_resembles(label, claimed):
+    table = f"| Metric | Value |\n|---|---|\n| Memory | <1 MB |\n| {label} | {claimed} |\n"
+    claim = adopt(table + "| Median latency | <1 ms |\n", "ch.md").claims[1]
+    assert (claim.label, claim.metric) == (label, "")
+    assert claim.unmeasured
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "Malformed messages are rejected",
+        "No memory leaks",
+        "Secrets are rotated",
+        "Rate limits are documented",
+        "Messages are validated",
+        "Authentication times out",
+    ],
+)
+def test_an_item_no_check_carries_is_not_ticked_for_one_it_resembles(item):
+    claims = adopt(f"1. ✅ {item}\n2. ✅ Tokens are checked on every message\n", "ch.md").claims
+    assert [claim.checks for claim in claims] == [(), ("validated-on-every-message",)]
+    assert claims[0].unmeasured == "no check of ours is known to carry it"
+
+
+@pytest.mark.parametrize(
+    ("bullet", "bound"),
+    [
+        ("Rate limiting (v2): 100 requests per minute", 100),
+        ("Requests per minute: 1,200", 1200),
+        ("Each IP may make at most 60 HTTP requests a minute", 60),
+        ("HTTP/1.1 and up: 5 concurrent connections from one address", 5),
+        ("An address may hold 12 connections", 12),
+    ],
+)
+def test_a_limit_is_the_number_of_what_is_limited(bullet, bound):
+    (claim,) = adopt(f"- {bullet}\n- and more\n", "ch.md").claims
+    assert (claim.bound, claim.comparison) == (bound, "<=")
+
+
+@pytest.mark.parametrize(
+    "bullet",
+    [
+        "Serves 50 concurrent connections from clients",
+        "Back-off: 2s, then 5s, up to 30s",
+        "Requests per minute are limited",
+        "Connections are counted per address",
+    ],
+)
+def test_a_bullet_that_promises_no_limit_of_ours_is_no_claim(bullet):
+    assert adopt(f"- {bullet}\n- and more\n", "ch.md").claims == ()
 
 
 def test_a_chapter_with_nothing_to_keep_true_stays_as_it_is():
@@ -226,12 +297,14 @@ def test_a_chapter_with_nothing_to_keep_true_stays_as_it_is():
     [
         ("50", Amount(None, 50, "")),
         ("1000+", Amount(">=", 1000, "")),
-        ("1,000+/s", Amount(">=", 1000, "")),
+        ("1,000+/s", Amount(">=", 1000, "", "s")),
+        ("1 500 events per second", Amount(None, 1500, "events", "second")),
+        ("p99 < 20 ms", Amount("<", 20, "ms")),
         ("<5ms", Amount("<", 5, "ms")),
         ("≤ 2.5 s", Amount("<=", 2.5, "s")),
         ("under 100 MB", Amount("<", 100, "mb")),
         ("At least 10k events", Amount(">=", 10000, "events")),
-        ("up to 50 clients", Amount("<=", 50, "clients")),
+        ("up to 50 clients", Amount(None, 50, "clients")),
         ("fast", None),
     ],
 )
