@@ -18,7 +18,8 @@ from reports.regions import NO_RUN, begin_marker, digest, end_marker, find_regio
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _IMAGE = re.compile(
-    r"!\[(?P<alt>[^\]]*)\]\(\s*<?(?P<link>[^)>\s]+)>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
+    r"!\[(?P<alt>[^\]]*)\]\(\s*(?:<(?P<angled>[^>\n]+)>|(?P<plain>[^)\s]+))"
+    r"(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 )
 _TICKED = re.compile(r"(?P<sign>✅|☑️?|✔️?|❌|⬜|\[[ xX]\])\s*(?P<text>.*)", re.DOTALL)
 _METRIC_HEADING = re.compile(
@@ -198,12 +199,12 @@ def _images(tokens: list[Token], outline: Outline) -> list[tuple[Found, tuple[Cl
             match = _IMAGE.fullmatch("".join(lines[start:end]).strip().lstrip("\ufeff"))
             name = None if match is None else _figure(match)
             if match is not None and name is not None:
-                found.append((Found(name, start, end, f"the picture {match['link']}"), ()))
+                found.append((Found(name, start, end, f"the picture {_link(match)}"), ()))
     return found
 
 
 def _figure(match: re.Match[str]) -> str | None:
-    link = match["link"]
+    link = _link(match)
     if "://" in link or PurePosixPath(link).suffix.lower() not in {".png", ".svg"}:
         return None
     stem = PurePosixPath(link).stem.lower()
@@ -212,6 +213,10 @@ def _figure(match: re.Match[str]) -> str | None:
             if told == name or re.search(words, told):
                 return name
     return None
+
+
+def _link(match: re.Match[str]) -> str:
+    return match["angled"] or match["plain"]
 
 
 def _without_blank_end(text: str, first: int, last: int) -> int:

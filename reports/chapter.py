@@ -11,7 +11,7 @@ from pathlib import Path
 
 from monitor.contract.claims import Claim
 from monitor.contract.evidence import RunRecord
-from monitor.contract.verdicts import ClaimVerdict, StaleError, UsageError
+from monitor.contract.verdicts import ClaimVerdict, NoVerdictError, StaleError, UsageError
 from reports.exhibits import Exhibit, Plot, exhibits
 from reports.files import write_atomically
 from reports.frontmatter import EVIDENCE_DATE, EVIDENCE_RUNS, count_words, with_values
@@ -116,13 +116,15 @@ def compose(
     Raises:
         UsageError: a marker is misplaced or names no region we know.
         StaleError: a region was edited by hand.
-        NoVerdictError: evidence is damaged, or with `same_runs` missing.
+        NoVerdictError: the document has no region, or evidence is damaged, or with `same_runs`
+            missing.
     """
     before = read_document(path)
     now = before if text is None else text
-    regions = find_regions(now, str(path))
-    if not (force or same_runs):
-        _refuse_edited(path, regions)
+    regions = _known_regions(path, now)
+    if not force:
+        # With `same_runs` an edit shows by itself, except where there is no run to tell it by.
+        _refuse_edited(path, [one for one in regions if not (same_runs and one.runs)])
     made = _Made()
     for region in regions:
         if same_runs and not region.runs:
@@ -160,6 +162,19 @@ def write(composed: Composed) -> None:
 def region_names() -> tuple[str, ...]:
     """Return the names a marker may have."""
     return tuple(sorted([*passages(), *(exhibit.name for exhibit in exhibits())]))
+
+
+def _known_regions(path: Path, text: str) -> tuple[Region, ...]:
+    regions = find_regions(text, str(path))
+    if not regions:
+        raise NoVerdictError(
+            f"{path}: has no marked region, so nothing in it is kept true; let `wsproof report"
+            f" chapter {path} --adopt` find what can be, or put markers by hand"
+        )
+    for region in regions:
+        if region.name not in passages():
+            _exhibit(path, region)
+    return regions
 
 
 def _refuse_edited(path: Path, regions: Sequence[Region]) -> None:

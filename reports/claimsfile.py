@@ -11,8 +11,12 @@ from monitor.contract.verdicts import UsageError
 _ALWAYS = ("id", "label", "claimed", "sentence")
 
 
-def with_claims(path: Path, claims: Sequence[Claim], document: str) -> str:
-    """Return the claims file with these claims added; those that are there stay as they are.
+def with_claims(
+    path: Path, claims: Sequence[Claim], document: str
+) -> tuple[str, tuple[Claim, ...]]:
+    """Return the claims file with these claims added, as text and as all its claims.
+
+    Those that are there stay as they are.
 
     `document` is the path from the file to the document that makes the claims.
 
@@ -28,8 +32,9 @@ def with_claims(path: Path, claims: Sequence[Claim], document: str) -> str:
                 f" {claim.claimed!r}; make them agree, then adopt again"
             )
     before = path.read_text(encoding="utf-8") if path.is_file() else _opening(document)
-    added = [_toml(claim) for claim in claims if claim.id not in known]
-    return "\n".join([before.rstrip("\n") + "\n", *added])
+    added = [claim for claim in claims if claim.id not in known]
+    text = "\n".join([before.rstrip("\n") + "\n", *map(_toml, added)])
+    return text, (*known.values(), *added)
 
 
 def _opening(document: str) -> str:

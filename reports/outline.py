@@ -72,10 +72,10 @@ class Outline:
         self.text = text
         self.places = tuple(_places(text))
 
-    def section(self, heading: str) -> Place | None:
-        """Return the first section with that heading; case and emphasis do not count."""
+    def sections(self, heading: str) -> tuple[Place, ...]:
+        """Return the sections with that heading; case and emphasis do not count."""
         wanted = _folded(heading)
-        return next((one for one in self.places if _folded(one.heading) == wanted), None)
+        return tuple(one for one in self.places if _folded(one.heading) == wanted)
 
     def closest(self, heading: str) -> str | None:
         """Return the heading most like `heading`, if one is."""

@@ -26,14 +26,15 @@ def misplaced(claims: Iterable[Claim], document: str) -> tuple[str, ...]:
 def _problem(claim: Claim, outline: Outline) -> str | None:
     sentence = _plain(claim.sentence)
     if claim.section:
-        place = outline.section(claim.section)
-        if place is None:
+        places = outline.sections(claim.section)
+        if not places:
             close = outline.closest(claim.section)
             hint = f"; did you mean {close!r}?" if close else ""
             return f"claim {claim.id!r}: no heading {claim.section!r} in the document{hint}"
-        if sentence in _plain(place.text):
+        if any(sentence in _plain(place.text) for place in places):
             return None
-        where = f"under {claim.section!r} (line {place.line})"
+        lines = ", ".join(str(place.line) for place in places)
+        where = f"under {claim.section!r} (line {lines})"
     else:
         if sentence in _plain(outline.text):
             return None

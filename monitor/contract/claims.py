@@ -24,6 +24,8 @@ _OBJECTIVE = re.compile(
     r"\s*(?P<metric>[a-z][a-z0-9_]*)\s*(?P<comparison><=|>=|==|=|<|>)\s*(?P<bound>-?[0-9.]+)\s*"
 )
 
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 
 class Objective(msgspec.Struct, frozen=True):
     """A condition on one metric, in that metric's own unit: `deliveries_lost == 0`."""
@@ -152,6 +154,9 @@ def load_claims_document(path: Path) -> ClaimsDocument:
 
 def _problem(claim: Claim, given: AbstractSet[str]) -> tuple[str, str] | None:
     """Return the key at fault and what is wrong with a claim, or None."""
+    worded = _wording_problem(claim) or _number_problem(claim)
+    if worded is not None:
+        return worded
     deciders = [name for name in ("metric", "checks", "unmeasured") if getattr(claim, name)]
     if len(deciders) != 1:
         came = " and ".join(f"`{name}`" for name in deciders) or "none of them"
@@ -169,13 +174,34 @@ def _problem(claim: Claim, given: AbstractSet[str]) -> tuple[str, str] | None:
     return None
 
 
+def _wording_problem(claim: Claim) -> tuple[str, str] | None:
+    if not _ID.fullmatch(claim.id):
+        return "id", "expected an id of letters, digits, dots and dashes"
+    for key in ("label", "claimed", "sentence"):
+        if not getattr(claim, key).strip():
+            return key, f"`{key}` is empty; it must say something"
+    return None
+
+
+def _number_problem(claim: Claim) -> tuple[str, str] | None:
+    if not math.isfinite(claim.bound):
+        return "bound", f"`bound` is {claim.bound}; expected a number that can be reached"
+    if not (math.isfinite(claim.tolerance) and claim.tolerance >= 0):
+        return "tolerance", f"`tolerance` is {claim.tolerance}; expected a number from 0"
+    return None
+
+
 def _with_line(path: Path, message: str) -> str:
-    """Add the line of the key that a message names as `claim[N].KEY`."""
-    named = re.search(r"`claim\[(?P<number>\d+)\](?:\.(?P<key>\w+))?", message)
-    if named is None:
-        return message
+    """Add the line of the key that a message names as `claim[N].KEY`, or as `KEY` alone."""
     text = path.read_text(encoding="utf-8")
-    line = line_of(text, "claim", int(named["number"]), named["key"] or "id")
+    named = re.search(r"`claim\[(?P<number>\d+)\](?:\.(?P<key>\w+))?", message)
+    alone = re.search(r"key `(?P<key>\w+)`", message)
+    if named is not None:
+        line = line_of(text, "claim", int(named["number"]), named["key"] or "id")
+    elif alone is not None:
+        line = line_of(text, "claim", None, alone["key"])
+    else:
+        return message
     return message.replace(f"claims {path}:", f"claims {path}: line {line}:", 1)
 
 

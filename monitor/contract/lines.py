@@ -5,12 +5,13 @@ import re
 _MULTILINE = re.compile(r'"""|\'\'\'')
 
 
-def line_of(text: str, table: str, number: int, key: str) -> int:
+def line_of(text: str, table: str, number: int | None, key: str) -> int:
     """Return the line, from 1, of `key` in the `number`-th (from 0) `[[table]]` of `text`.
 
-    The line of the table's header if the key is not in it, 1 if there is no such table. Lines
-    inside multi-line strings are passed over.
+    With None for the number, of a key before the first. The line of the table's header if the key
+    is not in it, 1 if there is no such table. Lines inside multi-line strings are passed over.
     """
+    wanted = -1 if number is None else number
     header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
     keyed = re.compile(rf"""\s*(?:"{re.escape(key)}"|'{re.escape(key)}'|{re.escape(key)})\s*=""")
     seen, found, inside = -1, 1, False
@@ -18,11 +19,11 @@ def line_of(text: str, table: str, number: int, key: str) -> int:
         if not inside:
             if header.match(line):
                 seen += 1
-                if seen == number:
+                if seen == wanted:
                     found = at
-                elif seen > number:
+                elif seen > wanted:
                     break
-            elif seen == number and keyed.match(line):
+            elif seen == wanted and keyed.match(line):
                 return at
         inside ^= len(_MULTILINE.findall(line)) % 2 == 1
     return found

@@ -45,7 +45,9 @@ def chapter(
         from scripts.adopting import adopt_chapter
 
         where = claims or file.parent / "claims.toml"
-        return _told(adopt_chapter(file, evidence, where, dry_run=dry_run), ExitCode.HOLDS)
+        otherwise = chosen_claims(None)[1:]
+        adopted = adopt_chapter(file, evidence, where, otherwise, dry_run=dry_run, force=force)
+        return _told(adopted, ExitCode.HOLDS)
     _, chosen, target = chosen_claims(_claims_beside(file, claims))
     composed = compose(file, chosen, target, evidence, same_runs=check, force=force)
     if check:

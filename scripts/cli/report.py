@@ -134,7 +134,7 @@ def judge_claims(
         print(claims_summary(found, host), end="")
     else:
         print(claims_json(found) if as_json else render_table(standings_table(found, host)))
-    missing = _missing_sentences(file, found, document, given_run=run is not None)
+    missing = () if run and document is None else _missing_sentences(file, found, document)
     for problem in missing:
         print(problem, file=sys.stderr)
     code = conclusion(one.judgement for one in found)
@@ -207,24 +207,27 @@ def _evidence(run: str | None, runs: Path) -> "Evidence":
 
 
 def _missing_sentences(
-    file: Path, found: "tuple[Standing, ...]", document: Path | None, *, given_run: bool
+    file: Path, found: "tuple[Standing, ...]", document: Path | None
 ) -> tuple[str, ...]:
-    """Return what does not stand in the document; judging one run alone asks for none."""
+    """Return what does not stand in the document, or that there is no such document.
+
+    The monitor's own claims are installed without theirs: then it is only said that it was not
+    looked into.
+    """
     from monitor.contract.claims import load_claims_document
     from reports.chapter import read_document
     from reports.sentences import misplaced
 
     if document is None:
         named = load_claims_document(file).document
-        if named is None or given_run:
+        if named is None:
             return ()
         document = (file.parent / named).resolve()
         if not document.is_file():
-            print(
-                f"{document}: not here, so it was not looked into for the claims' sentences;"
-                " pass --document FILE",
-                file=sys.stderr,
-            )
+            gone = f"{document}: not here, so no claim's sentence stands in it"
+            if file != chosen_claims(None)[0]:
+                return (gone,)
+            print(f"{gone}; pass --document FILE", file=sys.stderr)
             return ()
     claims = [one.judgement.claim for one in found]
     return tuple(f"{document}: {problem}" for problem in misplaced(claims, read_document(document)))

@@ -244,7 +244,14 @@ def test_a_claim_is_decided_by_a_metric_by_checks_or_openly_by_nothing(tmp_path)
         (document(GOOD + 'checks = ["A"]'), "line 3: claim 'a': expected one of .* and `checks`"),
         (document(GOOD, CHECKED.replace("checks", "given")), "line 14: .* got none of them"),
         (document(GOOD.replace("bound = 1\n", "")), "line 8: claim 'a': `metric` needs `bound`"),
-        ("format = 2\n", "key `format`"),
+        ("format = 2\n", "line 1: key `format`"),
+        (document(GOOD.replace('id = "a"', 'id = "a b"')), "line 3: claim 'a b': expected an id"),
+        (
+            re.sub("sentence = .*", 'sentence = " "', document(GOOD)),
+            "line 6: .*`sentence` is empty",
+        ),
+        (document(GOOD.replace("bound = 1", "bound = nan")), "line 10: .*`bound` is nan"),
+        (document(GOOD + "tolerance = -1"), "line 12: .*`tolerance` is -1.0"),
     ],
 )
 def test_a_mistaken_claims_document_is_named_with_its_line_and_key(tmp_path, text, says):

@@ -6,6 +6,7 @@ import pytest
 from monitor.contract.verdicts import NoVerdictError, StaleError, UsageError
 from reports import chapter
 from reports.chapter import compose, region_names, write
+from reports.regions import begin_marker, digest
 from reports.runs import Evidence
 from tests.reports import synthetic
 
@@ -179,6 +180,27 @@ def test_a_region_or_picture_that_cannot_be_made_is_named_with_its_line(place, c
     place.write_text(text)
     with pytest.raises(UsageError, match=says):
         composed(place, claims)
+
+
+def test_a_check_names_an_unknown_region_as_a_refresh_does(place, claims):
+    place.write_text("<!-- BEGIN wsproof:laod -->\n<!-- END wsproof:laod -->")
+    with pytest.raises(UsageError, match="line 1: no region 'laod'; did you mean load"):
+        composed(place, claims, same_runs=True)
+
+
+@pytest.mark.parametrize("same_runs", [True, False])
+def test_a_document_that_lost_its_regions_is_not_taken_for_a_true_one(place, claims, same_runs):
+    place.write_text("# Words\n")
+    with pytest.raises(NoVerdictError, match="has no marked region, so nothing in it is kept"):
+        composed(place, claims, same_runs=same_runs)
+
+
+@pytest.mark.parametrize("same_runs", [True, False])
+def test_an_edit_shows_where_no_run_was_there_to_make_the_region(place, claims, same_runs):
+    begin = begin_marker("load", {"run": "none", "sha256": digest("as it was\n")})
+    place.write_text(f"{begin}\nas it is\n<!-- END wsproof:load -->\n")
+    with pytest.raises(StaleError, match=r"edited by hand .*: load \(line 1\)"):
+        composed(place, claims, same_runs=same_runs)
 
 
 def test_a_write_that_fails_leaves_the_good_document(pictured, claims, monkeypatch):

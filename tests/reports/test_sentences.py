@@ -73,3 +73,10 @@ def test_headings_have_lines_and_levels_and_fences_hold_none():
     found = [(one.heading, one.level, one.line) for one in Outline(DOCUMENT).places]
     assert found == [("Monitoring", 1, 4), ("Load", 2, 9), ("Deeper", 3, 17), ("Setext", 2, 21)]
     assert Outline(DOCUMENT).heading_at(15) == "Load"
+
+
+def test_of_sections_with_one_heading_any_may_hold_the_sentence():
+    text = "# A\n\n## Results\n\nWords.\n\n# B\n\n## Results\n\nIt is fast.\n"
+    assert misplaced([claim("It is fast.", "Results")], text) == ()
+    (problem,) = misplaced([claim("It is slow.", "Results")], text)
+    assert "does not stand under 'Results' (line 3, 9)" in problem
