@@ -90,4 +90,6 @@ def _csv(plot: Plot) -> bytes:
 
 def _subtitle(record: RunRecord) -> str:
     reservation = "" if record.verdict is RunVerdict.VALID else f"{record.verdict} RUN · "
-    return f"{reservation}{record.target} · scenario {record.scenario} · run {record.id}"
+    # Where it takes two lines, an id does not part from its word.
+    parts = (record.target, f"scenario\u00a0{record.scenario}", f"run\u00a0{record.id}")
+    return reservation + " · ".join(parts)

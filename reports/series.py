@@ -34,7 +34,10 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One role's samples: seconds from the start of the run, bytes, percent of one core."""
+    """One role's samples: seconds from the start of the run, bytes, percent of one core.
+
+    NaN where nothing could be read; memory also where a process was caught ending and had none.
+    """
 
     at_s: Floats
     rss_bytes: Floats
@@ -125,7 +128,9 @@ def _usage(rows: list[tuple[Scalar, ...]]) -> Usage:
         index = RESOURCES.names.index(name)
         return np.array([np.nan if row[index] is None else row[index] for row in rows], np.float64)
 
-    return Usage(**{name: column(name) for name in Usage.__slots__})
+    columns = {name: column(name) for name in Usage.__slots__}
+    rss = columns["rss_bytes"]
+    return Usage(**{**columns, "rss_bytes": np.where(rss == 0, np.nan, rss)})
 
 
 def _repeats(rows: list[tuple[Scalar, ...]]) -> tuple[tuple[int, float, float], ...]:

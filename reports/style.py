@@ -22,10 +22,11 @@ BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREY = "#6B6B6B"
 PALE = "#E4E4E4"
+PALE_GREEN = "#8FD1BC"  # GREEN, lighter: dark signs stand on it, and darker fills stand out
 
 WIDTH_IN = 6.3  # the text width of an A4 page with usual margins
 _LINE_CHARACTERS = 80  # of title that fit into WIDTH_IN
-_SMALL_CHARACTERS = 88  # of a bold subtitle
+_SMALL_CHARACTERS = 96  # of a bold subtitle
 
 _RC: Mapping[Any, Any] = {
     "figure.facecolor": "white",
@@ -77,7 +78,7 @@ def headline(figure: Figure, title: str, subtitle: str, *, warn: bool) -> None:
     below = top - (len(lines) * line_in + 0.02) / size[1]
     colour, weight = (VERMILLION, "bold") if warn else (GREY, "normal")
     small = textwrap.wrap(subtitle, _SMALL_CHARACTERS, break_on_hyphens=False)
-    for number, line in enumerate(small):
+    for number, line in enumerate(part.removesuffix(" ·") for part in small):
         y = below - number * 0.14 / size[1]
         figure.text(0.012, y, line, size=7.5, color=colour, weight=weight, va="top")
     room = (len(lines) * line_in + small_in + (len(small) - 1) * 0.14 + 0.12) / size[1]

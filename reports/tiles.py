@@ -1,22 +1,33 @@
 """Verdicts as tiles: one look for every figure of the gate, told by sign as well as by colour."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from monitor.contract.verdicts import Verdict
-from reports.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILLION
+from reports.style import BLACK, BLUE, GREY, ORANGE, PALE, PALE_GREEN, VERMILLION
 
-#: How each verdict is drawn: fill, sign, the sign's colour.
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a verdict is drawn. What needs a look stands out in greyscale too: dark, and framed."""
+
+    fill: str
+    sign: str
+    ink: str = BLACK
+    framed: bool = False
+
+
 LOOKS = {
-    Verdict.PASS: (GREEN, "✓", "white"),
-    Verdict.FAIL: (VERMILLION, "✗", "white"),
-    Verdict.INCONCLUSIVE: (ORANGE, "?", "black"),
-    Verdict.WAIVED: (BLUE, "w", "white"),
-    Verdict.NOT_APPLICABLE: (PALE, "–", "black"),
-    Verdict.NOT_RUN: ("white", "·", "black"),
+    Verdict.PASS: Look(PALE_GREEN, "✓"),
+    Verdict.FAIL: Look(VERMILLION, "✗", "white", framed=True),
+    Verdict.INCONCLUSIVE: Look(ORANGE, "?", framed=True),
+    Verdict.WAIVED: Look(BLUE, "w", "white"),
+    Verdict.NOT_APPLICABLE: Look(PALE, "–"),
+    Verdict.NOT_RUN: Look("white", "·"),
 }
 
 #: What stands for a check that said several things of one service: the worst of them.
@@ -40,7 +51,33 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 def key() -> str:
     """Return what each sign means, in one line."""
-    return "   ".join(f"{sign} {word}" for word, (_, sign, _) in LOOKS.items())
+    return "   ".join(f"{look.sign} {word}" for word, look in LOOKS.items())
+
+
+def draw_tile(
+    axes: Axes, at: tuple[int, int], verdict: Verdict, size: float, text: str = ""
+) -> None:
+    """Draw one verdict into the unit square at `at`, its sign before `text` in points `size`."""
+    look, (x, y) = LOOKS[verdict], at
+    axes.add_patch(
+        Rectangle(
+            (x + 0.04, y + 0.06),
+            *(0.92, 0.88),
+            facecolor=look.fill,
+            edgecolor=BLACK if look.framed else GREY,
+            lw=1.2 if look.framed else 0.3,
+            zorder=2 if look.framed else 1,
+        )
+    )
+    axes.text(
+        *(x + 0.5, y + 0.52, f"{look.sign} {text}".strip()),
+        ha="center",
+        va="center",
+        size=size,
+        color=look.ink,
+        weight="bold" if look.framed else "normal",
+        zorder=3,
+    )
 
 
 def grid_height_in(checks: int) -> float:
@@ -79,11 +116,7 @@ def _panel(
     for y, check in enumerate(checks):
         axes.text(-0.15, y + 0.5, check, ha="right", va="center", size=6.5)
         for x, target in enumerate(targets):
-            fill, sign, ink = LOOKS[verdicts.get((check, target), Verdict.NOT_RUN)]
-            axes.add_patch(
-                Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, facecolor=fill, edgecolor=GREY, lw=0.3)
-            )
-            axes.text(x + 0.5, y + 0.52, sign, ha="center", va="center", size=6, color=ink)
+            draw_tile(axes, (x, y), verdicts.get((check, target), Verdict.NOT_RUN), size=6)
     axes.set_xlim(-0.9, len(targets) + 0.1)
     axes.set_ylim(rows + 0.2, -1.2)
     axes.axis("off")

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from monitor.contract.evidence import Repeat
+from monitor.contract.verdicts import RunVerdict
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
 from reports.style import BLUE, GREY, ORANGE, VERMILLION
@@ -70,6 +71,10 @@ def _lost(one: Repeat) -> float:
     return lost.value if lost else 0.0
 
 
+def _stands(one: Repeat) -> bool:
+    return one.verdict is not RunVerdict.INVALID
+
+
 def _title(dossier: Dossier) -> str:
     answers = [
         f"{metric.value:,.0f} {words}"
@@ -112,8 +117,9 @@ def _panel(axes: Axes, tries: list[Repeat], offered: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     looks = (
-        ("kept", [one for one in tries if not _lost(one)], BLUE, "o"),
-        ("lost deliveries", [one for one in tries if _lost(one)], VERMILLION, "X"),
+        ("nothing lost", [one for one in tries if _stands(one) and not _lost(one)], BLUE, "o"),
+        ("lost deliveries", [one for one in tries if _stands(one) and _lost(one)], VERMILLION, "X"),
+        ("INVALID try", [one for one in tries if not _stands(one)], "white", "o"),
     )
     axes.plot(
         [_value(one, offered) for one in tries],
@@ -129,9 +135,10 @@ def _panel(axes: Axes, tries: list[Repeat], offered: str) -> None:
                 [_p99(one) / 1e3 for one in members],
                 linestyle="none",
                 marker=marker,
-                color=colour,
+                markerfacecolor=colour,
+                markeredgecolor=GREY if colour == "white" else colour,
                 markersize=5,
-                label="nothing lost" if name == "kept" else name,
+                label=name,
             )
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 3.0)))
     axes.yaxis.set_minor_locator(NullLocator())

@@ -127,7 +127,9 @@ def _frame(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value * 1e3, "us")))
     axes.set_ylabel("latency")
     for claim in claims:
-        limit(axes, claim.bound / 1e3, f"claim: {_statistic(claim)} {claim.claimed}", x=0.01)
+        # Beside the curve: left of where it rises, or right of a curve that rose early.
+        x = 0.01 if merged.percentile(0.9) < claim.bound else 0.995
+        limit(axes, claim.bound / 1e3, f"claim: {_statistic(claim)} {claim.claimed}", x=x)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * 1.25)
     if trusted is not None and trusted < merged.count:

@@ -163,9 +163,10 @@ def _broken_at_gaps(usage: Usage) -> tuple[Floats, Floats]:
 
 
 def _name_line(axes: Axes, usage: Usage, name: str, colour: str) -> None:
+    last = np.flatnonzero(~np.isnan(usage.rss_bytes))[-1]
     axes.annotate(
         name,
-        xy=(usage.at_s[-1], usage.rss_bytes[-1] / _MB),
+        xy=(usage.at_s[last], usage.rss_bytes[last] / _MB),
         xytext=(-4, 4),
         textcoords="offset points",
         ha="right",

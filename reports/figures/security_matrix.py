@@ -4,7 +4,6 @@ import re
 from collections import Counter
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from monitor.contract.findings import Finding
 from monitor.contract.verdicts import Verdict
@@ -13,7 +12,7 @@ from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
 from reports.sources import AUDIT
 from reports.style import GREY
-from reports.tiles import LOOKS, key
+from reports.tiles import draw_tile, key
 
 _ROW_IN = 0.3
 
@@ -56,14 +55,7 @@ def _draw(axes: Axes, rows: dict[str, list[Finding]]) -> None:
     for y, (category, members) in enumerate(rows.items()):
         axes.text(-0.3, y + 0.5, category, ha="right", va="center", weight="bold", size=8)
         for x, one in enumerate(members):
-            fill, sign, ink = LOOKS[one.verdict]
-            axes.add_patch(
-                Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, facecolor=fill, edgecolor=GREY, lw=0.5)
-            )
-            number = one.id.removeprefix(category)
-            axes.text(
-                x + 0.5, y + 0.5, f"{sign} {number}", ha="center", va="center", size=7, color=ink
-            )
+            draw_tile(axes, (x, y), one.verdict, size=7, text=one.id.removeprefix(category))
     widest = max(len(members) for members in rows.values())
     axes.set_xlim(-1.2, max(widest, 10) + 0.2)
     axes.set_ylim(len(rows) + 1.0, -0.1)

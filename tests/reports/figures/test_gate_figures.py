@@ -1,5 +1,7 @@
 """The gate's own proof, drawn: seeded flaws by check, checks by service."""
 
+from matplotlib.colors import to_rgb
+
 from monitor.contract.evidence import load_run
 from monitor.contract.verdicts import Verdict
 from reports.dossier import open_dossier
@@ -8,7 +10,7 @@ from reports.figures.target_matrix import target_matrix, twin_matrix
 from reports.gate import check_key
 from reports.runs import Evidence
 from reports.sources import EVERY_AUDIT, Sources
-from reports.tiles import worst
+from reports.tiles import LOOKS, worst
 from tests.reports import synthetic
 
 
@@ -48,3 +50,16 @@ def test_one_service_alone_is_no_comparison(tmp_path):
 
 def test_checks_are_in_the_order_of_their_numbers():
     assert sorted(["HS10", "HS2", "AU1"], key=check_key) == ["AU1", "HS2", "HS10"]
+
+
+def test_a_failure_stands_out_among_passes_in_greyscale():
+    def light(verdict):
+        red, green, blue = to_rgb(LOOKS[verdict].fill)
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+    assert light(Verdict.PASS) - light(Verdict.FAIL) > 0.2
+    assert light(Verdict.NOT_APPLICABLE) - light(Verdict.PASS) > 0.1
+    assert [word for word, look in LOOKS.items() if look.framed] == [
+        Verdict.FAIL,
+        Verdict.INCONCLUSIVE,
+    ]

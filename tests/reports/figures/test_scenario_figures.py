@@ -57,19 +57,22 @@ def test_a_storm_is_told_by_its_slowest_repeat(tmp_path):
 
 def test_clients_that_come_back_are_told_with_the_tries_that_failed(tmp_path):
     rows = tries("return", [(1, 5.0, 5.0, 0), (1, 5.5, 6.0, 1), (1, 5.5, 6.0, 1), (2, 9.0, 9.5, 1)])
+    rows += tries("return", [(3, 15.0, 15.2, 1)])
     plot = reconnect_storm(
         dossier(
             tmp_path,
             "reconnect-storm",
             admissions=rows,
-            repeats=(repeat(1, "together"), repeat(2, "jittered")),
+            repeats=(repeat(1, "together"), repeat(2, "jittered"), repeat(3, "together")),
         )
     )
     assert plot.title == (
         "2 clients come back within 1.00 s at the slowest (together);"
         " tries that failed on the way: 1"
     )
-    drawn(plot)
+    assert plot.rows[-1] == ("together, repeat 3", "0.200", 1, 1)
+    named = [text.get_text() for text in drawn(plot).axes[0].get_legend().get_texts()]
+    assert named == ["together", "jittered", "a try that failed"]
 
 
 def test_a_storm_nobody_survived_says_so(tmp_path):
