@@ -297,10 +297,11 @@ def _unproven(claim: Claim, reason: str, measured: Metric | None) -> Judgement:
 def _margin(claim: Claim, measured: Metric | None) -> float | None:
     if measured is None or math.isnan(measured.value):
         return None
-    distance = measured.value - claim.bound
     if claim.comparison == "==":
-        return claim.tolerance - abs(distance)
-    return distance if claim.comparison in {">", ">="} else -distance
+        return claim.tolerance - abs(measured.value - claim.bound)
+    if claim.comparison in {">", ">="}:
+        return measured.value - claim.bound
+    return claim.bound - measured.value
 
 
 def conclusion(judgements: Iterable[Judgement]) -> ExitCode:

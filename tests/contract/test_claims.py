@@ -181,6 +181,12 @@ def test_a_margin_is_positive_where_there_is_room(comparison, value, margin):
     assert judgement.margin == margin
 
 
+@pytest.mark.parametrize("comparison", ["<=", ">="])
+def test_no_room_at_all_is_a_margin_of_nought_without_a_sign(comparison):
+    judgement = judge(claim(comparison=comparison), {"mean_us": us(5000)}, RunVerdict.VALID)
+    assert str(judgement.margin) == "0.0"
+
+
 def test_the_margin_of_an_equality_is_what_is_left_of_the_tolerance():
     one = claim(comparison="==", tolerance=10)
     assert judge(one, {"mean_us": us(5004)}, RunVerdict.VALID).margin == 6

@@ -54,7 +54,7 @@ def test_a_browser_shows_it_from_a_file_without_script_request_or_complaint(page
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         context = browser.new_context(
-            java_script_enabled=False, viewport={"width": 400, "height": 800}
+            java_script_enabled=False, viewport={"width": 360, "height": 800}
         )
         tab = context.new_page()
         asked, said = [], []
@@ -66,4 +66,20 @@ def test_a_browser_shows_it_from_a_file_without_script_request_or_complaint(page
     assert asked == [page.as_uri()]
     assert said == []
     assert len(boxes) == 4
-    assert all(0 < box["width"] <= 400 and box["height"] > 100 for box in boxes)
+    assert all(0 < box["width"] <= 360 and box["height"] > 100 for box in boxes)
+
+
+@pytest.mark.slow
+def test_however_many_sections_there_are_their_links_fit_a_narrow_screen(page, tmp_path):
+    many = tmp_path / "many.html"
+    links = '<a href="#s1">Authentication</a>' * 8
+    many.write_text(page.read_text().replace("</nav>", f"{links}</nav>"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        tab = browser.new_page(viewport={"width": 360, "height": 800})
+        tab.goto(many.as_uri())
+        width = tab.locator("html").evaluate("page => page.scrollWidth")
+        browser.close()
+    assert width == 360
