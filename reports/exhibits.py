@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
-
-import matplotlib.figure
+from typing import TYPE_CHECKING, TypeVar
 
 from reports.dossier import Dossier
+
+if TYPE_CHECKING:  # judging claims draws nothing
+    from matplotlib.figure import Figure
 
 
 class Section(StrEnum):
@@ -57,7 +58,7 @@ class Plot:
     alt: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[object]]
-    draw: Callable[[matplotlib.figure.Figure], None]
+    draw: Callable[["Figure"], None]
     height_in: float = 3.6
 
 

@@ -1,13 +1,8 @@
-"""`wsproof report chapter` as a process: what it prints where, and how it ends."""
-
-import subprocess
-import sys
+"""`wsproof report chapter` as a command: what it prints where, and how it ends."""
 
 import pytest
 
 from tests.reports import synthetic
-
-pytestmark = pytest.mark.slow
 
 CHAPTER = """\
 # What it carries
@@ -21,20 +16,14 @@ It also does other things.
 """
 
 
-def chapter(file, *options):
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "scripts.wsproof", "report", "chapter", str(file)),
-            *("--runs", str(file.parent / "runs"), *options),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=file.parent,
+@pytest.fixture
+def chapter(wsproof):
+    return lambda file, *options: wsproof(
+        "report", "chapter", file, "--runs", file.parent / "runs", *options
     )
 
 
-def test_a_chapter_lives_from_adoption_to_a_broken_claim(tmp_path):
+def test_a_chapter_lives_from_adoption_to_a_broken_claim(tmp_path, chapter):
     synthetic.write_run(tmp_path / "runs", synthetic.QUICK)
     file = tmp_path / "ch.md"
     file.write_text(CHAPTER)
@@ -73,7 +62,9 @@ def test_a_chapter_lives_from_adoption_to_a_broken_claim(tmp_path):
     assert "FALSE: Average latency" in broken.stderr
 
 
-def test_flags_that_exclude_each_other_and_chapters_with_nothing_to_adopt_are_told(tmp_path):
+def test_flags_that_exclude_each_other_and_chapters_with_nothing_to_adopt_are_told(
+    tmp_path, chapter
+):
     file = tmp_path / "ch.md"
     file.write_text("# Words\n")
     assert chapter(file, "--check", "--force").returncode == 2

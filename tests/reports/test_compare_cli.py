@@ -1,24 +1,14 @@
-"""`wsproof report compare` and `report keep` as processes, on runs that are made alike."""
+"""`wsproof report compare` and `report keep` as commands, on runs that are made alike."""
 
-import subprocess
-import sys
 from dataclasses import replace
-
-import pytest
 
 from tests.reports import synthetic
 
-pytestmark = pytest.mark.slow
 FIVE = replace(synthetic.QUICK, repeats=5, clients=5, rate=200)
 BEFORE, AFTER = "20250101-120000-load-chapter-aaaa", "20250102-120000-load-chapter-bbbb"
 
 
-def wsproof(*arguments):
-    command = [sys.executable, "-m", "scripts.wsproof", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_run_that_became_slower_is_a_regression_with_a_figure_of_both(tmp_path):
+def test_a_run_that_became_slower_is_a_regression_with_a_figure_of_both(tmp_path, wsproof):
     synthetic.write_run(tmp_path, FIVE, run_id=BEFORE)
     synthetic.write_run(tmp_path, replace(FIVE, median_us=9_000.0), run_id=AFTER)
     out = tmp_path / "figure"
@@ -32,7 +22,7 @@ def test_a_run_that_became_slower_is_a_regression_with_a_figure_of_both(tmp_path
     assert wsproof("report", "compare", BEFORE, BEFORE, "--runs", tmp_path).returncode == 0
 
 
-def test_runs_offered_something_else_are_refused(tmp_path):
+def test_runs_offered_something_else_are_refused(tmp_path, wsproof):
     synthetic.write_run(tmp_path, FIVE, run_id=BEFORE)
     synthetic.write_run(tmp_path, replace(FIVE, clients=6), run_id=AFTER)
     done = wsproof("report", "compare", BEFORE, AFTER, "--runs", tmp_path)
@@ -40,7 +30,7 @@ def test_runs_offered_something_else_are_refused(tmp_path):
     assert "clients" in done.stderr
 
 
-def test_a_run_is_kept_where_it_is_said_and_found_there(tmp_path):
+def test_a_run_is_kept_where_it_is_said_and_found_there(tmp_path, wsproof):
     run = synthetic.write_run(tmp_path / "runs", FIVE)
     kept = tmp_path / "kept"
     done = wsproof("report", "keep", run.name, "--runs", tmp_path / "runs", "--kept", kept)

@@ -6,14 +6,21 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from reports.build import build
 from reports.render_html import _inlined, _text
-from tests.reports import synthetic
+
+
+@pytest.fixture
+def page(quick_report):
+    return quick_report.page
 
 
 @pytest.fixture(scope="module")
-def page(run_of, claims, tmp_path_factory):
-    return build(run_of(synthetic.QUICK).path, claims, tmp_path_factory.mktemp("page") / "out").page
+def browser():
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 def test_the_page_opens_with_the_verdict_and_every_claim_with_its_margin(page):
@@ -48,21 +55,15 @@ def test_hostile_text_is_shown_and_not_obeyed():
 
 
 @pytest.mark.slow
-def test_a_browser_shows_it_from_a_file_without_script_request_or_complaint(page):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        context = browser.new_context(
-            java_script_enabled=False, viewport={"width": 360, "height": 800}
-        )
-        tab = context.new_page()
-        asked, said = [], []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("console", lambda message: said.append(message.text))
-        tab.goto(page.as_uri())
-        boxes = [figure.bounding_box() for figure in tab.locator("figure svg").all()]
-        browser.close()
+def test_a_browser_shows_it_from_a_file_without_script_request_or_complaint(page, browser):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
+    tab = context.new_page()
+    asked, said = [], []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("console", lambda message: said.append(message.text))
+    tab.goto(page.as_uri())
+    boxes = [figure.bounding_box() for figure in tab.locator("figure svg").all()]
+    context.close()
     assert asked == [page.as_uri()]
     assert said == []
     assert len(boxes) == 4
@@ -70,16 +71,13 @@ def test_a_browser_shows_it_from_a_file_without_script_request_or_complaint(page
 
 
 @pytest.mark.slow
-def test_however_many_sections_there_are_their_links_fit_a_narrow_screen(page, tmp_path):
+def test_however_many_sections_there_are_their_links_fit_a_narrow_screen(page, browser, tmp_path):
     many = tmp_path / "many.html"
     links = '<a href="#s1">Authentication</a>' * 8
     many.write_text(page.read_text().replace("</nav>", f"{links}</nav>"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        tab = browser.new_page(viewport={"width": 360, "height": 800})
-        tab.goto(many.as_uri())
-        width = tab.locator("html").evaluate("page => page.scrollWidth")
-        browser.close()
+    context = browser.new_context(viewport={"width": 360, "height": 800})
+    tab = context.new_page()
+    tab.goto(many.as_uri())
+    width = tab.locator("html").evaluate("page => page.scrollWidth")
+    context.close()
     assert width == 360
