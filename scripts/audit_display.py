@@ -19,7 +19,7 @@ class Progress:
 
     def finding(self, finding: "Finding", done: int, total: int) -> None:
         """Show that a check is done."""
-        self._show(f"{finding.id} {finding.verdict}", finding.seconds, done, total)
+        self._show(f"{finding.id} {finding.word}", finding.seconds, done, total)
 
     def trial(self, trial: "Trial", done: int, total: int) -> None:
         """Show that a mutant is done."""

@@ -65,7 +65,8 @@ class Check(msgspec.Struct, frozen=True):
     service nobody else speaks with, `variant` that variant of the profile (then always its own);
     where the profile has none there is nothing to check, unless `or_as_it_is`: then the service
     is taken as it is. `alone` lets nothing else run meanwhile: for checks that measure time or
-    memory. `why` is the docstring of the function.
+    memory. Of a check that is not `gating` a finding is reported, and fails no audit. `why` is the
+    docstring of the function.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Check(msgspec.Struct, frozen=True):
     variant: VariantName | None = None
     or_as_it_is: bool = False
     alone: bool = False
+    gating: bool = True
 
     @property
     def category(self) -> str:
@@ -108,6 +110,7 @@ def check(
     variant: VariantName | None = None,
     or_as_it_is: bool = False,
     alone: bool = False,
+    gating: bool = True,
 ) -> Callable[[Probe], Check]:
     """Make the function below a check; see `Check` for the meaning of each part.
 
@@ -143,6 +146,7 @@ def check(
             variant=variant,
             or_as_it_is=or_as_it_is,
             alone=alone,
+            gating=gating,
         )
 
     return decorate

@@ -1,8 +1,8 @@
 """`pytest securitytests --target FILE`: the gate as pytest items, with the gate's verdicts.
 
 One gate runs all selected checks together; each item tells what it concluded. FAIL is a failure,
-INCONCLUSIVE an error, NOT_APPLICABLE and WAIVED are skipped with their reason. The exit status is
-the gate's own, as far as pytest lets it: 0, 1, 2, 3 or 5.
+INCONCLUSIVE an error, NOT_APPLICABLE and WAIVED are skipped with their reason, and so is what is
+reported only. The exit status is the gate's own, as far as pytest lets it: 0, 1, 2, 3 or 5.
 """
 
 import asyncio
@@ -91,6 +91,8 @@ def finding(request: pytest.FixtureRequest, audit: AuditResults) -> Finding:
     found = audit.findings[request.node.callspec.id]
     if found.verdict in {Verdict.NOT_APPLICABLE, Verdict.WAIVED}:
         pytest.skip(found.waiver or found.reason)
+    if found.word != found.verdict:
+        pytest.skip(f"{found.word}: {found.reason}")
     if found.verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_RUN}:
         pytest.fail(f"{found.verdict}: {found.reason}", pytrace=False)
     return found

@@ -30,7 +30,8 @@ class Finding(msgspec.Struct, frozen=True):
     `claim` is the id of the claim the check carries, None for a baseline. `reason` says why the
     verdict is what it is; `expected` and `actual` are those of the observation that decided.
     `repeat` is the command that repeats this check alone. `figures` are what it measured, units in
-    their names. `variant` is the variant of the profile it ran on.
+    their names. `variant` is the variant of the profile it ran on. Where `gating` is false, the
+    verdict is reported and neither FAIL nor INCONCLUSIVE fails the audit.
     """
 
     id: str
@@ -49,6 +50,13 @@ class Finding(msgspec.Struct, frozen=True):
     variant: str = ""
     figures: dict[str, float] = {}
     waiver: str = ""
+    gating: bool = True
+
+    @property
+    def word(self) -> str:
+        """The verdict, with a note where it would fail an audit but is only reported."""
+        only_told = not self.gating and self.verdict in {Verdict.FAIL, Verdict.INCONCLUSIVE}
+        return f"{self.verdict} (reported only)" if only_told else str(self.verdict)
 
 
 class TranscriptLine(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ def checks(dossier: Dossier) -> Table | None:
             one.title,
             one.severity.value,
             one.claim or "baseline",
-            f"**{one.verdict}**",
+            f"**{one.word}**",
             "" if one.verdict is Verdict.PASS else one.reason,
         )
         for one in found

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from securitytests.gate.plan import Permissions, Plan
     from securitytests.outputs.report import AuditReport
 
+#: What `--list --json` tells of a check.
+_LISTED = ("id", "title", "severity", "claim", "references", "cost_s", "tier", "gating")
+
 
 @app.command()
 def audit(
@@ -181,13 +184,7 @@ def _list(checks: "Sequence[Check]", as_json: Path | None, markdown: Path | None
     from securitytests.outputs import catalogue, table
 
     if as_json is not None:
-        shown = [
-            {
-                name: getattr(check, name)
-                for name in ("id", "title", "severity", "claim", "references", "cost_s", "tier")
-            }
-            for check in checks
-        ]
+        shown = [{name: getattr(check, name) for name in _LISTED} for check in checks]
         write(as_json, msgspec.json.encode(shown) + b"\n")
     if markdown is not None:
         write(markdown, catalogue.page(checks, discover()))

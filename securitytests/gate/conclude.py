@@ -130,14 +130,18 @@ def exit_code(findings: Iterable[Finding], expected: Iterable[str]) -> ExitCode:
     """Return the gate's exit code. `expected` are the ids of the checks that had to run.
 
     FAIL is 1. INCONCLUSIVE, an expected check that did not run, and nothing that passed or was
-    waived are 3.
+    waived are 3. FAIL and INCONCLUSIVE of a check that is not gating count for neither.
     """
-    verdicts = {finding.id: finding.verdict for finding in findings}
-    if Verdict.FAIL in verdicts.values():
+    found = tuple(findings)
+    verdicts = {finding.id: finding.verdict for finding in found}
+    if any(finding.verdict is Verdict.FAIL and finding.gating for finding in found):
         return ExitCode.BROKEN
-    undecided = {Verdict.INCONCLUSIVE, Verdict.NOT_RUN}
-    if any(verdicts.get(name, Verdict.NOT_RUN) in undecided for name in expected):
-        return ExitCode.NO_VERDICT
+    only_told = {finding.id for finding in found if not finding.gating}
+    for name in expected:
+        verdict = verdicts.get(name, Verdict.NOT_RUN)
+        undecided = verdict is Verdict.INCONCLUSIVE and name not in only_told
+        if undecided or verdict is Verdict.NOT_RUN:
+            return ExitCode.NO_VERDICT
     if not {Verdict.PASS, Verdict.WAIVED} & set(verdicts.values()):
         return ExitCode.NO_VERDICT
     return ExitCode.HOLDS

@@ -240,6 +240,8 @@ class Gate:
 
     def _conclude(self, check: Check, conclusion: Conclusion, conducted: Conducted | None) -> None:
         deciding = conclusion.deciding
+        # Whatever a check is after: that a service did not survive it fails the audit.
+        harmed = conclusion.verdict is Verdict.FAIL and deciding is None
         finding = Finding(
             id=check.id,
             title=check.title,
@@ -257,6 +259,7 @@ class Gate:
             variant=check.variant or "",
             figures={} if conducted is None else conducted.figures,
             waiver=conclusion.waiver,
+            gating=check.gating or harmed,
         )
         self._findings[check.id] = finding
         self._transcripts[check.id] = () if conducted is None else conducted.transcript

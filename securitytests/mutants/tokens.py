@@ -67,11 +67,7 @@ def first_messages_are_believed(patch: Patch) -> None:
 @mutant(claim=Claim.UNAUTHORIZED, caught_by=("TK1",), may=("TK*", "AU2", "AU8"))
 def urls_are_believed(patch: Patch) -> None:
     """The signature of a token in the URL is not looked at; in header and message it is."""
-    patch.text(
-        "monitor.handshake:read",
-        "in_query = [value for",
-        f"in_query = [{_HERE}.FromUrl(value) for",
-    )
+    verifying.mark_tokens_of_urls(patch)
     verifying.accept_also(patch, lambda token, _: isinstance(token, verifying.FromUrl))
 
 

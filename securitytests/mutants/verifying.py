@@ -27,6 +27,14 @@ class FromUrl(str):
     __slots__ = ()
 
 
+def mark_tokens_of_urls(patch: Patch) -> None:
+    """Have tokens that stood in a URL come as `FromUrl`."""
+    here = f"__import__('{__name__}', fromlist=['tokens'])"
+    patch.text(
+        "monitor.handshake:read", "in_query = [value for", f"in_query = [{here}.FromUrl(value) for"
+    )
+
+
 def tokens() -> Any:
     """Return the monitor's own module."""
     return importlib.import_module("monitor.tokens")

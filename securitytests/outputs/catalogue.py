@@ -44,6 +44,7 @@ def explain(check: Check, flaws: Sequence[Mutant]) -> str:
     seeded = [f"  {one.name}: {' '.join(one.flaw.split())}" for one in flaws]
     server = f"the `{check.variant}` variant" if check.variant else f"a server, {check.server}"
     alone = ", alone" if check.alone else ""
+    gating = "" if check.gating else "; a finding is reported and fails no audit"
     return "\n".join(
         [
             f"{check.id}: {check.title}",
@@ -51,7 +52,7 @@ def explain(check: Check, flaws: Sequence[Mutant]) -> str:
             check.why,
             "",
             f"claim:     {check.claim.sentence if check.claim else 'none, a baseline'}",
-            f"severity:  {check.severity}",
+            f"severity:  {check.severity}{gating}",
             f"cost:      about {check.cost_s:g} s on {server}{alone}; tier {check.tier}",
             f"mend:      {check.remediation}",
             f"repeat:    wsproof audit --only {check.id}",
@@ -68,7 +69,8 @@ def _table(checks: Iterable[Check], seeded: Mapping[str, Sequence[Mutant]]) -> s
     for check in checks:
         flaws = ", ".join(f"`{one.name}`" for one in seeded.get(check.id, ()))
         references = ", ".join(map(_link, check.references))
-        rows.append(f"| {check.id} | {check.title} | {check.severity} | {references} | {flaws} |")
+        severity = f"{check.severity}{'' if check.gating else ', reported only'}"
+        rows.append(f"| {check.id} | {check.title} | {severity} | {references} | {flaws} |")
     return "\n".join(rows)
 
 

@@ -1,6 +1,7 @@
 """The audit as JUnit XML, in the shape CI servers read (junit-10.xsd of the Jenkins xUnit plugin).
 
-FAIL is a failure, INCONCLUSIVE and NOT_RUN an error, NOT_APPLICABLE and WAIVED are skipped.
+FAIL is a failure, INCONCLUSIVE and NOT_RUN an error, NOT_APPLICABLE and WAIVED are skipped; so is
+what a check that is not gating reports.
 """
 
 import re
@@ -25,7 +26,7 @@ _ELEMENTS = {
 
 def render(report: AuditReport) -> bytes:
     """Return one test suite with one test case a check."""
-    elements = [_ELEMENTS.get(finding.verdict, "") for finding in report.findings]
+    elements = [_element(finding) or "" for finding in report.findings]
     suite = ET.Element(
         "testsuite",
         name="wsproof audit",
@@ -53,17 +54,23 @@ def _case(report: AuditReport, finding: Finding) -> ET.Element:
         name=_clean(f"{finding.id} {finding.title}"),
         time=f"{finding.seconds:.3f}",
     )
-    element = _ELEMENTS.get(finding.verdict)
+    element = _element(finding)
     if element is not None:
         message = f"waived by {finding.waiver}" if finding.waiver else finding.reason
         told = ET.SubElement(
             case,
             element,
             message=_clean(message),
-            type=f"{finding.verdict.value} {finding.severity}",
+            type=f"{finding.word} {finding.severity}",
         )
         told.text = _clean(_explanation(report, finding))
     return case
+
+
+def _element(finding: Finding) -> str | None:
+    """Return the element that tells the verdict; None for a pass."""
+    element = _ELEMENTS.get(finding.verdict)
+    return "skipped" if element is not None and finding.word != finding.verdict else element
 
 
 def _explanation(report: AuditReport, finding: Finding) -> str:

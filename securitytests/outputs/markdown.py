@@ -22,7 +22,7 @@ def render(report: AuditReport) -> bytes:
         parts += [_detail(report, one) for one in report.findings if one.verdict is verdict]
     rows = ["| check | verdict | severity | title | seconds |", "|---|---|---|---|---:|"]
     rows += [
-        f"| {one.id} | {one.verdict} | {one.severity} | {_text(one.title)} | {one.seconds:.1f} |"
+        f"| {one.id} | {one.word} | {one.severity} | {_text(one.title)} | {one.seconds:.1f} |"
         for one in report.findings
     ]
     parts.append("\n".join(rows))
@@ -30,7 +30,7 @@ def render(report: AuditReport) -> bytes:
 
 
 def _detail(report: AuditReport, finding: Finding) -> str:
-    lines = [f"### {finding.verdict} {finding.id}: {_text(finding.title)}", _text(finding.reason)]
+    lines = [f"### {finding.word} {finding.id}: {_text(finding.title)}", _text(finding.reason)]
     if finding.waiver:
         lines.append(f"Waived by {_text(finding.waiver)}.")
     lines.append(f"Mend: {_text(finding.remediation)} Repeat: `{finding.repeat}`")

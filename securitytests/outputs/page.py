@@ -99,7 +99,7 @@ def _finding(report: AuditReport, one: Finding) -> str:
     )
     conversation = escape(render_transcript(report.transcript_of(one.id), most=40))
     return (
-        f'<details{opened}><summary><span class="v {one.verdict}">{one.verdict}</span>'
+        f'<details{opened}><summary><span class="v {one.verdict}">{one.word}</span>'
         f"<span>{one.id}</span><span>{escape(one.title)}</span><span>{one.seconds:.1f} s</span>"
         f"</summary><dl>{terms}</dl>{table}<pre>{conversation}</pre></details>"
     )

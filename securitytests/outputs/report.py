@@ -41,8 +41,10 @@ class AuditReport(msgspec.Struct, frozen=True):
     @property
     def summary(self) -> str:
         """One line: `12 of 12 applicable: 11 PASS, 1 FAIL`."""
-        words = _words(self.counts)
-        return f"{self.applicable} of {len(self.findings)} checks applicable: {words or 'none'}"
+        words = _words(self.counts) or "none"
+        told = sum(one.word != one.verdict for one in self.findings)
+        note = f" ({told} reported only)" if told else ""
+        return f"{self.applicable} of {len(self.findings)} checks applicable: {words}{note}"
 
     @property
     def by_claim(self) -> tuple[tuple[str, str], ...]:

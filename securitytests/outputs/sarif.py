@@ -2,6 +2,7 @@
 
 Rule ids are the checks' ids. A result has a fingerprint of its own (check and target, no figures,
 no addresses), so that the same finding is recognised in the next run. Waivers are suppressions.
+What a check that is not gating finds is a note.
 """
 
 import hashlib
@@ -73,7 +74,7 @@ def _rule(check: Check) -> dict[str, Any]:
         "shortDescription": {"text": f"{check.title}."},
         "fullDescription": {"text": " ".join(check.why.split())},
         "help": {"text": f"{check.remediation} References: {', '.join(check.references)}."},
-        "defaultConfiguration": {"level": _LEVELS[check.severity]},
+        "defaultConfiguration": {"level": _LEVELS[check.severity] if check.gating else "note"},
         "properties": {
             "tags": ["security", *map(_tag, check.references)],
             "security-severity": _SCORES[check.severity],
@@ -86,11 +87,12 @@ def _rule(check: Check) -> dict[str, Any]:
 
 def _result(report: AuditReport, finding: Finding, rule: int) -> dict[str, Any]:
     kind = _KINDS[finding.verdict]
+    level = _LEVELS[finding.severity] if finding.gating else "note"
     result: dict[str, Any] = {
         "ruleId": finding.id,
         "ruleIndex": rule,
         "kind": kind,
-        "level": _LEVELS[finding.severity] if kind == "fail" else "none",
+        "level": level if kind == "fail" else "none",
         "message": {"text": f"{finding.title}: {finding.reason}. Repeat: {finding.repeat}"},
         "locations": [
             {
@@ -101,7 +103,11 @@ def _result(report: AuditReport, finding: Finding, rule: int) -> dict[str, Any]:
             }
         ],
         "partialFingerprints": {"wsproofFinding/v1": _fingerprint(report, finding)},
-        "properties": {"verdict": finding.verdict, "claim": finding.claim or "baseline"},
+        "properties": {
+            "verdict": finding.verdict,
+            "claim": finding.claim or "baseline",
+            "gating": finding.gating,
+        },
     }
     if finding.verdict is Verdict.WAIVED:
         waived = {"kind": "external", "status": "accepted", "justification": finding.waiver}

@@ -18,13 +18,13 @@ from securitytests.probe.transcript import render as render_transcript
 def findings(report: AuditReport) -> str:
     """Return one line a check, then what needs attention, then the summary."""
     lines = [
-        f"{one.id:5} {one.verdict:15} {one.severity:9} {one.seconds:6.1f} s  {one.title}"
+        f"{one.id:5} {one.word:15} {one.severity:9} {one.seconds:6.1f} s  {one.title}"
         for one in report.findings
     ]
     for one in report.findings:
         if one.verdict in {Verdict.PASS, Verdict.NOT_APPLICABLE}:
             continue
-        lines += ["", f"{one.id} {one.verdict}: {one.reason}"]
+        lines += ["", f"{one.id} {one.word}: {one.reason}"]
         if one.waiver:
             lines.append(f"  waived by {one.waiver}")
         conversation = render_transcript(report.transcript_of(one.id), most=8)
@@ -37,7 +37,7 @@ def catalogue(checks: Iterable[Check]) -> str:
     """Return one line a check: id, severity, cost, claim, title, references."""
     return "\n".join(
         f"{one.id:5} {one.severity:9} {one.cost_s:5.1f} s  {one.claim or 'baseline':28} {one.title}"
-        f" ({', '.join(one.references)})"
+        f" ({', '.join(one.references)})" + ("" if one.gating else "; reported, not gating")
         for one in checks
     )
 

@@ -79,8 +79,9 @@ def test_what_is_declined_or_waived_must_exist():
         require_known([check()], [], ["AU9"])
 
 
-def finding(name, verdict):
-    return Finding(name, "t", verdict, Severity.HIGH, None, (), "r", "x", "", "", (), "again", 0.1)
+def finding(name, verdict, **more):
+    given = (name, "t", verdict, Severity.HIGH, None, (), "r", "x", "", "", (), "again", 0.1)
+    return Finding(*given, **more)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,15 @@ def finding(name, verdict):
 def test_the_exit_code_is_zero_only_for_what_was_proven(verdicts, expected, code):
     findings = [finding(name, verdict) for name, verdict in verdicts.items()]
     assert exit_code(findings, expected) is code
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_what_is_only_reported_fails_no_audit_and_alone_proves_nothing(verdict):
+    told = finding("B", verdict, gating=False)
+    assert exit_code([finding("A", Verdict.PASS), told], ["A", "B"]) is ExitCode.HOLDS
+    assert exit_code([told], ["B"]) is ExitCode.NO_VERDICT
+    assert told.word == f"{verdict} (reported only)"
+
+
+def test_a_check_that_is_only_reported_must_have_run_all_the_same():
+    assert exit_code([finding("A", Verdict.PASS)], ["A", "B"]) is ExitCode.NO_VERDICT

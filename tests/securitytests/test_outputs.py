@@ -8,6 +8,7 @@ import tarfile
 
 import jsonschema
 import junitparser
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
@@ -63,6 +64,24 @@ REPORT = AuditReport(
     exit_code=1,
     version="0.1.0",
 )
+
+
+TOLD = msgspec.structs.replace(
+    REPORT,
+    findings=(finding("AU1", Verdict.PASS), finding("SC1", Verdict.FAIL, gating=False)),
+)
+
+
+def test_what_is_only_reported_is_told_as_such_and_fails_no_job():
+    (suite,) = junitparser.JUnitXml.fromstring(junit.render(TOLD))
+    assert (suite.failures, suite.errors, suite.skipped) == (0, 0, 1)
+    (run,) = json.loads(sarif.render(TOLD, discover()))["runs"]
+    assert [one["level"] for one in run["results"]] == ["none", "note"]
+    rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
+    assert rules["SC1"]["defaultConfiguration"]["level"] == "note"
+    assert TOLD.summary == "2 of 2 checks applicable: 1 PASS, 1 FAIL (1 reported only)"
+    for written in (markdown.render(TOLD), page.render(TOLD), table.findings(TOLD).encode()):
+        assert b"FAIL (reported only)" in written
 
 
 def test_the_summary_counts_what_was_applicable():

@@ -1,0 +1,1 @@
+"""Side channels: what a service tells by how it refuses."""
