@@ -20,6 +20,8 @@ from monitor.contract.promises import (
     Origins,
     Positive,
     Promises,
+    Record,
+    Recorded,
     RetryAfter,
     Situation,
     Text,
@@ -238,6 +240,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: Pages = Pages()
     promises: Promises = Promises()
     answers: dict[Situation, Answer] = {}
+    records: dict[Recorded, Record] = {}
     retry_after: RetryAfter = RetryAfter()
     tls: Tls = Tls()
     objectives: tuple[str, ...] = ()

@@ -37,6 +37,22 @@ Situation = Literal[
 ]
 
 
+#: Situations an operator wants to be told of.
+Recorded = Literal[
+    "unauthenticated",
+    "expired",
+    "revoked",
+    "forbidden",
+    "too_many_failures",
+    "over_limit",
+    "over_quota",
+    "too_many_connections",
+    "authentication_deadline",
+    "idle",
+    "ping_deadline",
+]
+
+
 class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits and deadlines of the service; each is per client address unless it says otherwise.
 
@@ -96,6 +112,17 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: tuple[Status, ...] = ()
     close: tuple[CloseCode, ...] = ()
     error: Text | None = None
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the operator is told of a situation.
+
+    `log` is text of the line in the log, with `{client}` (its address) or `{subject}` in it;
+    `counter` is the beginning of the line on the page of metrics that counts it, up to the number.
+    """
+
+    log: Text | None = None
+    counter: Text | None = None
 
 
 class RetryAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

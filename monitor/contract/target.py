@@ -79,6 +79,7 @@ def _faults(target: Target) -> Iterator[str]:
     yield from _of_templates(target)
     yield from _of_tokens(target)
     yield from _of_promises(target.promises)
+    yield from _of_records(target)
     yield from _of_the_rest(target)
 
 
@@ -149,6 +150,9 @@ def _of_tokens(target: Target) -> Iterator[str]:
             yield f"key `signing.claims`: expected a JSON object with `{key}` in it"
 
 
+#: What a line of the log says of whom it is about.
+_WHO = ("{client}", "{subject}")
+
 #: Promises of which the first has a meaning only up to the second.
 _ORDERED = (
     ("connections_per_address", "max_connections"),
@@ -177,6 +181,19 @@ def _of_promises(limits: Promises) -> Iterator[str]:
                 f"key `promises.tolerance_s`: contradictory: {limits.tolerance_s:g} s is not"
                 f" less than `promises.{key}`, {deadline:g} s, which it would make meaningless"
             )
+
+
+def _of_records(target: Target) -> Iterator[str]:
+    for name, record in target.records.items():
+        if record.log is None and record.counter is None:
+            yield f"key `records.{name}`: expected `log`, `counter` or both"
+        if record.log is not None and not any(who in record.log for who in _WHO):
+            yield (
+                f"key `records.{name}.log`: expected a template with {{client}} or {{subject}} in"
+                f" it, got {record.log!r}: a line that does not say who cannot be told from others"
+            )
+        if record.counter is not None and target.pages.metrics is None:
+            yield f"key `records.{name}.counter`: needs `pages.metrics`, the page it stands on"
 
 
 def _of_the_rest(target: Target) -> Iterator[str]:

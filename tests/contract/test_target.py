@@ -77,6 +77,18 @@ def test_a_service_needs_no_more_than_a_name_a_url_and_a_way_to_publish(load):
         (("[publish]", "[publlish]"), "unknown key `publlish`; did you mean `publish`?"),
         (('"a service"', "1"), "key `name`: Expected `str`, got `int`"),
         (("ws://127.0.0.1:4001/", "http://x/"), "key `url`: expected ws://HOST or wss://HOST"),
+        (
+            ("[publish]", '[records.idle]\nlog = "closed: idle"\n[publish]'),
+            "key `records.idle.log`: expected a template with {client} or {subject} in it",
+        ),
+        (
+            ("[publish]", '[records.idle]\ncounter = "evictions"\n[publish]'),
+            "key `records.idle.counter`: needs `pages.metrics`",
+        ),
+        (
+            ("[publish]", "[records.idle]\n[publish]"),
+            "key `records.idle`: expected `log`, `counter`",
+        ),
         (("ws://127.0.0.1:4001/", "ws:///x"), "key `url`: expected ws://HOST or wss://HOST"),
         (("{event}", "{evnt}"), "key `publish.message`: expected a template with {event} in it"),
         (("name =", 'path = "x"\nname ='), "unknown key `path`; remove it"),

@@ -66,7 +66,8 @@ class Desk:
         self._quota = Window(options.events_per_s, 1.0)
         self._slots = Slots(options.connections)
         self._clients: set[Client] = set()
-        self._counts: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._evictions: Counter[str] = Counter()
         self._origins: set[str] = set()
 
     def at(self, port: int) -> None:
@@ -92,14 +93,14 @@ class Desk:
         """
         wait = self._requests.hit(address)
         if len(origins) > 1 or not self._origins.issuperset(origins):
-            raise self._refusal(403, "origin")
+            raise self._refusal(address, 403, "origin")
         if origins and host not in self._origin_hosts:
-            raise self._refusal(403, "origin")
+            raise self._refusal(address, 403, "origin")
         if wait > 0:
-            raise self._refusal(429, "requests", wait)
+            raise self._refusal(address, 429, "requests", wait)
         grant = self._granted(address, tokens) if tokens else None
         if not self._slots.take(address):
-            raise self._refusal(429, "connections", 1.0)
+            raise self._refusal(address, 429, "connections", 1.0)
         client = Client(address, abort)
         self._clients.add(client)
         if grant is not None:
@@ -122,14 +123,15 @@ class Desk:
             return "ok\n"
         wait = self._requests.hit(address)
         if wait > 0:
-            raise self._refusal(429, "requests", wait)
+            raise self._refusal(address, 429, "requests", wait)
         if path == "/":
             return "live\n"
         if path != "/metrics":
             raise Refused(404, "no such page")
         if "admin" not in self._granted(address, bearer).scopes:
-            raise Refused(403, "not allowed")
-        lines = [f'refusals_total{{reason="{why}"}} {n}\n' for why, n in self._counts.items()]
+            raise self._refusal(address, 403, "forbidden")
+        lines = [f'refusals_total{{reason="{why}"}} {n}\n' for why, n in self._refusals.items()]
+        lines += [f'evictions_total{{reason="{why}"}} {n}\n' for why, n in self._evictions.items()]
         return f"connections {len(self._clients)}\n" + "".join(lines)
 
     def hear(self, client: Client, text: str | bytes) -> None:
@@ -156,7 +158,7 @@ class Desk:
         elif grant is None:
             self._authenticate(client, kind, message)
         elif not self._tokens.holds(grant):
-            client.end(dialect.unauthorized, "token no longer valid")
+            self._evict(client, dialect.unauthorized, "token no longer valid")
         else:
             self._obey(client, grant, kind, message)
 
@@ -182,11 +184,11 @@ class Desk:
                 client.abort()
         elif client.grant is None:
             if now - client.opened >= options.authentication_s:
-                client.end(codes.deadline, "authenticate in time")
+                self._evict(client, codes.deadline, "authenticate in time")
         elif not self._tokens.holds(client.grant):
-            client.end(codes.unauthorized, "token no longer valid")
+            self._evict(client, codes.unauthorized, "token no longer valid")
         elif now - client.active >= options.idle_s:
-            client.end(codes.deadline, "idle")
+            self._evict(client, codes.deadline, "idle")
 
     def _authenticate(self, client: Client, kind: object, message: Mapping[str, object]) -> None:
         token = message.get("token")
@@ -199,8 +201,7 @@ class Desk:
             self._welcome(client, grant)
 
     def _turn_away(self, client: Client) -> None:
-        self._counts["authentication"] += 1
-        _log(f"refused {client.address}: authentication")
+        self._note(client.address, "authentication")
         if self._failures.hit(client.address) > 0:
             client.end(self.dialect.limited, "too many attempts")
         else:
@@ -296,24 +297,35 @@ class Desk:
         if grant is None:
             wait = self._failures.hit(address)
             if wait > 0:
-                raise self._refusal(429, "failures", wait)
-            raise self._refusal(self.dialect.unauthenticated_status, "authentication")
+                raise self._refusal(address, 429, "failures", wait)
+            raise self._refusal(address, self.dialect.unauthenticated_status, "authentication")
         return grant
 
     def _complain(self, client: Client, error: str, **more: object) -> None:
+        if error == "forbidden":
+            self._note(client.address, error)
         client.say({self.dialect.word: "error", "error": error, **more})
 
     def _strike(self, client: Client, reason: str, wait_s: float) -> None:
-        self._counts[reason] += 1
+        self._note(client.address, reason)
         client.strikes += 1
         self._complain(client, "over_limit", retry_after=round(wait_s + 0.001, 3))
         if client.strikes >= self.dialect.strikes:
             client.end(self.dialect.limited, "over the limit")
 
-    def _refusal(self, status: int, reason: str, wait_s: float = 0.0) -> Refused:
-        self._counts[reason] += 1
-        _log(f"refused: {reason}")
+    def _refusal(self, address: str, status: int, reason: str, wait_s: float = 0.0) -> Refused:
+        self._note(address, reason)
         return Refused(status, reason, wait_s)
+
+    def _note(self, address: str, reason: str) -> None:
+        """Count a refusal and log it; `reason` is a word of this service."""
+        self._refusals[reason] += 1
+        _log(f"refused {address}: {reason}")
+
+    def _evict(self, client: Client, code: int, reason: str) -> None:
+        self._evictions[reason] += 1
+        _log(f"closed {client.address}: {reason}")
+        client.end(code, reason)
 
 
 async def converse(

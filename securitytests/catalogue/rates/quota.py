@@ -50,9 +50,13 @@ async def quota_of_a_subject(bench: Bench) -> None:
     token = (await bench.signed("publish")).token
     clients = [await bench.client("publish", token=token) for _ in range(_ADDRESSES)]
     other = await bench.client("publish")
-    text, size = _batch(bench)
+    text, size = largest_batch(bench)
     started = bench.now()
-    offers = [_publish(client, text, size, rate, acknowledged, refusal) for client in clients]
+    offered = int(rate * _OFFERED_S)
+    offers = [
+        publish_until_refused(client, text, size, offered, acknowledged, refusal)
+        for client in clients
+    ]
     taken = await asyncio.gather(*offers)
     took = bench.now() - started
     await other.publish(bench.event(), 5)
@@ -68,7 +72,7 @@ async def quota_of_a_subject(bench: Bench) -> None:
     )
 
 
-def _batch(bench: Bench) -> tuple[bytes, int]:
+def largest_batch(bench: Bench) -> tuple[bytes, int]:
     """Return the frame of the largest publication the profile allows, and its events."""
     event = bench.event()
     del event[bench.target.publish.id_field]  # a repeat is stored once
@@ -79,11 +83,14 @@ def _batch(bench: Bench) -> tuple[bytes, int]:
     return encode_frame(text.encode()), size
 
 
-async def _publish(
-    client: Client, frame: bytes, size: int, rate: float, acknowledged: str, refusal: str
+async def publish_until_refused(
+    client: Client, frame: bytes, size: int, events: int, acknowledged: str, refusal: str
 ) -> tuple[int, bool]:
-    """Publish until refused or done; return the events taken, and whether there was a refusal."""
-    taken, left = 0, int(rate * _OFFERED_S) // size + 1
+    """Publish until refused or done; return the events taken, and whether there was a refusal.
+
+    `frame` publishes `size` events, and `events` are offered in all.
+    """
+    taken, left = 0, events // size + 1
     at_once = 1 if size > 1 else _AT_ONCE
     while left > 0:
         count = min(at_once, left)
