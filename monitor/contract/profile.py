@@ -174,20 +174,26 @@ class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `message` is a subscription with `{offset}` and, where the service has epochs, `{epoch}`: the
     values last seen under `offset_field` in an event and under `epoch_field` in the answer to a
     subscription. `recovered` marks the answer that nothing is missing, `lost` that something is.
+    `filtered` is the same subscription to events whose `subscribe.filter_field` is `{value}`.
     """
 
     message: Text
     recovered: Text
     lost: Text | None = None
+    filtered: Text | None = None
     offset_field: Text = "offset"
     epoch_field: Text | None = None
 
 
 class Keepalive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An application message that asks for an answer, and the answer's mark."""
+    """An application message that asks for an answer, and the answer's mark.
+
+    `reference` is a field a client may add to a message to find its text in the answer.
+    """
 
     message: Text
     answer: Text
+    reference: Text | None = None
 
 
 class Pages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

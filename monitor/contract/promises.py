@@ -155,8 +155,9 @@ class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `example` is an event the service accepts, as JSON. `inside` is the field of a received
     message the event stands in (dotted; empty: the message is the event). `added` are fields
-    the service puts in. `text_fields` carry free text. `server_types` are message types only
-    the service may speak.
+    the service puts in. `text_fields` carry free text. `control_characters` says what becomes of
+    them in texts; None: they may arrive, escaped as JSON demands. `server_types` are message
+    types only the service may speak.
     """
 
     example: Text
@@ -167,6 +168,7 @@ class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     added: tuple[str, ...] = ()
     unknown_fields: Literal["refused", "dropped"] | None = None
     text_fields: tuple[str, ...] = ()
+    control_characters: Literal["refused", "replaced"] | None = None
     server_types: tuple[str, ...] = ()
     fields: dict[str, Literal["string", "number", "integer", "boolean", "object", "array"]] = {}
     types: dict[str, EventType] = {}

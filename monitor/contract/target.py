@@ -113,6 +113,11 @@ def _of_templates(target: Target) -> Iterator[str]:
         templates.append(("resume.message", target.resume.message, "{offset}"))
         if "{epoch}" in target.resume.message and target.resume.epoch_field is None:
             yield "key `resume.epoch_field`: missing, though `resume.message` has {epoch} in it"
+        if target.resume.filtered is not None:
+            parts = ("{value}", "{offset}")
+            templates += [("resume.filtered", target.resume.filtered, part) for part in parts]
+            if target.subscribe.filter_field is None:
+                yield "key `subscribe.filter_field`: missing, though `resume.filtered` is given"
     if target.commands.disable is not None:
         templates.append(("commands.disable", " ".join(target.commands.disable), "{subject}"))
     if target.commands.revoke is not None:

@@ -112,6 +112,36 @@ def event_of(target: Target, identifier: str, **fields: Any) -> dict[str, Any]:
     return {**event, target.publish.id_field: identifier, **fields}
 
 
+def event_with(target: Target, identifier: str, field: str, text: str) -> dict[str, Any]:
+    """Return an event with this text in a field, of a type that has the field if the schema does.
+
+    Otherwise the field is added to the example, for the service to refuse.
+    """
+    event, schema = event_of(target, identifier), target.events
+    if schema is None or field in {*event, *schema.required, *schema.optional}:
+        return {**event, field: text}
+    having = {
+        name: kind
+        for name, kind in schema.types.items()
+        if field in kind.required or field in kind.optional
+    }
+    own = str(event.get(schema.type_field))
+    if not having or own in having:
+        return {**event, field: text}
+    name, kind = next(iter(having.items()))
+    common = {key: event[key] for key in (*schema.required, *schema.optional) if key in event}
+    needed = {
+        key: event.get(key, _EXAMPLES.get(schema.fields.get(key, "string"), "x"))
+        for key in kind.required
+    }
+    said = {target.publish.id_field: identifier, schema.type_field: name, field: text}
+    return {**common, **needed, **said}
+
+
+#: A value of each type a field may have.
+_EXAMPLES: dict[str, Any] = {"number": 1, "integer": 1, "boolean": False, "object": {}, "array": []}
+
+
 def publication(target: Target, event: dict[str, Any]) -> str:
     """Return the message that publishes an event."""
     return fill(target.publish.message, {"event": json.dumps(event)})
