@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from monitor.contract.launch import Launch
 from monitor.contract.verdicts import ExitCode, UsageError, WsproofError
 from scripts.demo import reference_monitor
+from securitytests.probe.browser import ARGUMENTS as QUIET
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,15 +21,8 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = Path("docs/pictures")
 
-#: Nothing but the page's own requests leaves the browser.
-ARGUMENTS = (
-    "--no-sandbox",  # containers have no user namespaces; only our own page is opened
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-)
+#: Containers have no user namespaces, and only our own page is opened.
+ARGUMENTS = ("--no-sandbox", *QUIET)
 _RUN = "handbook-2025-06-02"
 _LATEST = "handbook-2025-06-03"
 _WIDE = (1440, 900)

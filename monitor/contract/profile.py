@@ -200,12 +200,14 @@ class Pages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Paths the service answers over HTTP on the same port.
 
     `open` need no token; `metrics` and `state` need one of kind `admin` unless they are among
-    the open ones. `uncounted` are left out of the request window.
+    the open ones. `uncounted` are left out of the request window. `sign_in` is what follows the
+    dashboard's address to sign in, with `{token}` in it.
     """
 
     open: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
     dashboard: str | None = None
+    sign_in: Text | None = None
     metrics: str | None = None
     state: str | None = None
 

@@ -109,6 +109,8 @@ def _of_templates(target: Target) -> Iterator[str]:
         templates.append(("subscribe.filtered", target.subscribe.filtered, "{value}"))
         if target.subscribe.filter_field is None:
             yield "key `subscribe.filter_field`: missing, though `subscribe.filtered` is given"
+    if target.pages.sign_in is not None:
+        templates.append(("pages.sign_in", target.pages.sign_in, "{token}"))
     if target.resume is not None:
         templates.append(("resume.message", target.resume.message, "{offset}"))
         if "{epoch}" in target.resume.message and target.resume.epoch_field is None:

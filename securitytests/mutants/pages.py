@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from securitytests.mutants.patch import Patch
+from securitytests.mutants.patch import MutantDefectError, Patch
 from securitytests.mutants.registry import mutant
 
 _PAGE = "monitor.admission:Admissions._page"
@@ -93,3 +93,45 @@ def files_are_read_by_path(patch: Patch) -> None:
         "asked = _DASHBOARD / ('.' + path);"
         " file = ('text/plain', asked.read_bytes()) if asked.is_file() else None",
     )
+
+
+def _dashboard_so(patch: Patch, old: str, new: str) -> None:
+    """Serve the dashboard with one snippet of what draws it replaced; it must stand there once."""
+
+    def wrapper(read: Callable[[], dict[str, tuple[str, bytes]]]) -> Callable[[], Any]:
+        files = read()
+        kind, script = files["/views.js"]
+        if script.count(old.encode()) != 1:
+            raise MutantDefectError(f"mutant: views.js does not have once: {old!r}")
+        return lambda: {**files, "/views.js": (kind, script.replace(old.encode(), new.encode()))}
+
+    patch.wrap("monitor.pages:_read_dashboard", wrapper)
+
+
+@mutant(claim=None, caught_by=("HT5",))
+def words_become_markup(patch: Patch) -> None:
+    """What the page shows beside a phase's name is put into it as markup."""
+    _dashboard_so(patch, "!== text) node.textContent = text", "!== text) node.innerHTML = text")
+
+
+@mutant(claim=None, caught_by=("HT5",))
+def errors_become_markup(patch: Patch) -> None:
+    """The error of a failed phase is put into the page as markup; all else is text."""
+    _dashboard_so(patch, "this.error.textContent = error;", "this.error.innerHTML = error;")
+
+
+@mutant(claim=None, caught_by=("HT5",))
+def paths_become_links(patch: Patch) -> None:
+    """The path of a checkpoint is a link, whatever it begins with."""
+    text = 'row.append(element("span", "text", wording(event)));'
+    link = 'const link = element("a", "text", wording(event));'
+    _dashboard_so(patch, text, f"{link} if (event.path) link.href = event.path; row.append(link);")
+
+
+@mutant(claim=None, caught_by=("HT5",))
+def names_of_runs_become_markup(patch: Patch) -> None:
+    """The runs one can choose among are written as markup."""
+    options = "options.map(([value, text]) => {}"
+    plain = f"select.replaceChildren(...{options.format('new Option(text, value)));')}"
+    made = options.format('`<option value="${value}">${text}`).join("");')
+    _dashboard_so(patch, plain, f"select.innerHTML = {made}")

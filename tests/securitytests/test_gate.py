@@ -149,6 +149,20 @@ def test_selecting_nothing_is_no_verdict(tmp_path):
     assert "no check matches" in said
 
 
+def test_a_page_that_cannot_be_shown_is_inconclusive_and_names_what_mends_it(tmp_path):
+    code, found, said = audit(tmp_path, "--only", "HT5", PATH=str(tmp_path))
+    assert (code, found["HT5"]["verdict"]) == (3, "INCONCLUSIVE")
+    assert "no Chromium is there to show the page in: sudo apt-get install -y chromium" in said
+
+
+def test_a_page_nobody_can_sign_in_to_is_inconclusive_and_none_is_not_applicable(tmp_path):
+    unsaid = REFERENCE.replace('sign_in = "#token={token}"\n', "")
+    _, found, _ = audit(tmp_path, "--only", "HT5", profile=unsaid)
+    assert "the profile has no `pages.sign_in`" in found["HT5"]["reason"]
+    _, found, _ = audit(tmp_path, "--only", "HT5", profile=unsaid.replace('dashboard = "/"\n', ""))
+    assert found["HT5"]["verdict"] == "NOT_APPLICABLE"
+
+
 WAIVER = """
 [[waivers]]
 check = "HS5"
