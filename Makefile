@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol mutants twins fuzz
+.PHONY: help setup loadtest security demo serve test lint check format benchmark calibrate soak screenshots trace clean report chapter protocol mutants twins proof fuzz
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ mutants: setup ## try the security checks on seeded flaws: each must be caught (
 
 twins: setup ## try the security checks on correct services, 20 times in shuffled orders: no finding
 	@$(BIN)/wsproof audit --twins tests/services $(ARGS)
+
+proof: mutants twins ## make docs/proof.md anew: what the checks caught of seeded flaws, and false alarms
+	@$(BIN)/wsproof report chapter docs/proof.md
 
 demo: setup ## run the monitor and the documentation pipeline together
 	@$(BIN)/python -m scripts.demo $(ARGS)

@@ -33,11 +33,23 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class TwinRun(msgspec.Struct, frozen=True):
-    """One run of the gate against a correct service: each check's verdict, and false alarms."""
+    """One run of the gate against a correct service: each check's verdict, and false alarms.
+
+    `undecided` are checks that came to no verdict; `defect` says why nothing could be tried.
+    """
 
     service: str
     verdicts: dict[str, Verdict]
     alarms: dict[str, str]
+    undecided: dict[str, str]
+    applicable: int
+    total: int
+    defect: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether every applicable check passed or was waived."""
+        return not (self.alarms or self.undecided or self.defect) and self.applicable > 0
 
 
 def trials(run: Run) -> tuple[Trial, ...]:

@@ -14,6 +14,9 @@ AUDIT = "audit"
 #: The same, of every target there is.
 EVERY_AUDIT = "audits"
 
+#: The scenario of the gate tried on seeded flaws.
+MUTANTS = "mutants"
+
 #: The scenario of the gate tried on correct services: of no one target.
 TWINS = "twins"
 
@@ -74,8 +77,12 @@ class Sources:
 
 
 def is_from(source: str, record: RunRecord) -> bool:
-    """Tell whether a run is of a source: its scenario, or an audit of all checks."""
+    """Tell whether a run is of a source: its scenario, or an audit.
+
+    An audit, or a trial of the gate, of chosen checks or flaws is of none: it shows a part.
+    """
+    if record.kind == "audit" and record.parameters.get("only") not in {None, ""}:
+        return False
     if source in {AUDIT, EVERY_AUDIT}:
-        whole = record.parameters.get("only") in {None, ""}
-        return record.kind == "audit" and FINDINGS in record.files and whole
+        return record.kind == "audit" and FINDINGS in record.files
     return record.scenario == source

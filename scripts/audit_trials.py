@@ -27,7 +27,7 @@ def mutants(plan: Plan, only: str | None, runs: Path, command: str, *, full: boo
     recorder = AuditRecorder(runs, command, plan.target.path)
     with display(len(chosen)) as tell:
         tried = asyncio.run(try_mutants(plan, chosen, tell.trial, full=full))
-    print(f"Evidence: {recorder.trials(plan, tried, full=full)}", file=sys.stderr)
+    print(f"Evidence: {recorder.trials(plan, tried, full=full, only=only)}", file=sys.stderr)
     print(matrix.render(tried, plan.checks))
     print()
     print(table.trials(tried))
@@ -66,6 +66,6 @@ def twins(
         tried = asyncio.run(
             try_twins(targets, repeats, drawn, tell.twin, only=only, real_time=real_time)
         )
-    print(f"Evidence: {recorder.twins(tried, real_time=real_time)}", file=sys.stderr)
+    print(f"Evidence: {recorder.twins(tried, real_time=real_time, only=only)}", file=sys.stderr)
     print(table.twins(tried))
     return twins_exit_code(tried)

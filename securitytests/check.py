@@ -65,8 +65,8 @@ class Check(msgspec.Struct, frozen=True):
     service nobody else speaks with, `variant` that variant of the profile (then always its own);
     where the profile has none there is nothing to check, unless `or_as_it_is`: then the service
     is taken as it is. `alone` lets nothing else run meanwhile: for checks that measure time or
-    memory. Of a check that is not `gating` a finding is reported, and fails no audit. `why` is the
-    docstring of the function.
+    memory, or need the whole machine. Of a check that is not `gating` a finding is reported, and
+    fails no audit. `why` is the docstring of the function.
     """
 
     id: str

@@ -10,6 +10,7 @@ from monitor.contract.verdicts import Verdict
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
 from reports.gate import Trial, check_key, trials
+from reports.sources import MUTANTS
 from reports.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, VERMILLION
 
 #: How each outcome of a check on a flaw is drawn: fill and sign. Blank is a pass, as it should be.
@@ -23,7 +24,7 @@ _LOOKS = {
 _ROW_IN = 0.034
 
 
-@figure(Section.SECURITY, source="mutants")
+@figure(Section.SECURITY, source=MUTANTS)
 def mutant_matrix(dossier: Dossier) -> Plot | None:
     """Draw flaw by check: what must be caught, what may be, what was missed or struck astray."""
     found = trials(dossier.run)

@@ -89,8 +89,10 @@ class AuditRecorder:
                 )
             )
 
-    def trials(self, plan: Plan, trials: Iterable[Trial], *, full: bool) -> Path:
-        """Write what became of the mutants; return the run folder."""
+    def trials(
+        self, plan: Plan, trials: Iterable[Trial], *, full: bool, only: str | None = None
+    ) -> Path:
+        """Write what became of the mutants, all or those chosen by `only`; return the folder."""
         tried = tuple(trials)
         run_id = new_run_id("audit", "mutants")
         with RunWriter(self._runs, run_id) as writer:
@@ -102,12 +104,12 @@ class AuditRecorder:
                     (plan.target.name, plan.target.url),
                     mutation_exit_code(tried),
                     trial_metrics(tried),
-                    {**_parameters(plan), "full": full},
+                    {**_parameters(plan), "full": full, "only": only},
                 )
             )
 
-    def twins(self, runs: Sequence[TwinRun], *, real_time: bool) -> Path:
-        """Write what the gate said of correct services; return the run folder."""
+    def twins(self, runs: Sequence[TwinRun], *, real_time: bool, only: str | None = None) -> Path:
+        """Write what the gate, or the checks of `only`, said of correct services."""
         run_id = new_run_id("audit", "twins")
         with RunWriter(self._runs, run_id) as writer:
             writer.write_lines(TWINS, runs)
@@ -118,7 +120,7 @@ class AuditRecorder:
                     ("correct services", ""),
                     twins_exit_code(runs),
                     twin_metrics(runs),
-                    {"repeats": len(runs), "real_time": real_time},
+                    {"repeats": len(runs), "real_time": real_time, "only": only},
                 )
             )
 

@@ -15,7 +15,7 @@ from securitytests.check import Claim, check
 from securitytests.judging import Judgement, verdict_of
 
 #: Fields under way at a time.
-_AT_A_TIME = 8
+_AT_A_TIME = 4
 
 
 @check(

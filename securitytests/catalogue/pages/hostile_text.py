@@ -94,6 +94,7 @@ class Hostile(NamedTuple):
     remediation="Put text into the page with `textContent`, never as markup or as a link.",
     cost_s=8.0,
     server="own",
+    alone=True,  # a browser starting on two cores would spoil what others time
 )
 async def hostile_text(bench: Bench) -> None:
     """Whoever may publish would act on the page with the rights of whoever watches it.

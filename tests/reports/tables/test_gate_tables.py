@@ -1,0 +1,48 @@
+"""The gate's own proof in figures: flaws caught of those seeded, alarms on correct services."""
+
+import msgspec
+import pytest
+
+from monitor.contract.evidence import load_run
+from reports.dossier import open_dossier
+from reports.runs import Evidence
+from reports.sources import MUTANTS, TWINS, Sources, is_from
+from reports.tables.false_alarms import false_alarms
+from reports.tables.seeded_flaws import seeded_flaws
+from tests.reports import synthetic
+
+
+def of(run):
+    return open_dossier(load_run(run), ())
+
+
+def test_flaws_are_counted_and_a_missed_one_is_named(tmp_path):
+    run = synthetic.write_trials(tmp_path, caught=("good", "fine"), missed=("slipped-through",))
+    made = seeded_flaws(of(run))
+    assert made.rows == (("part of no claim", "2", "3"), ("**All**", "2", "3"))
+    assert "Not caught: slipped-through." in made.notes
+
+
+def test_clean_runs_bound_the_share_of_false_alarms(tmp_path):
+    services = {f"service {number}": {"HS1": "PASS"} for number in range(20)}
+    made = false_alarms(of(synthetic.write_twins(tmp_path, services)))
+    assert made.rows[-1] == ("**All**", "20", "20", "0", "0", "1 of 1")
+    expected = "False alarms/clean runs: 0/20: fewer than 15% of runs raise one"
+    assert made.notes[0].startswith(expected)
+
+
+def test_an_alarm_leaves_no_bound_and_is_told(tmp_path):
+    run = synthetic.write_twins(tmp_path, {"plain": {"HS1": "PASS"}, "other": {"HS1": "FAIL"}})
+    made = false_alarms(of(run))
+    assert made.notes[0] == "False alarms/clean runs: 1/1, of 2 runs: no bound follows."
+    assert made.notes[1].startswith("other, HS1: ")
+
+
+@pytest.mark.parametrize(("source", "only"), [(MUTANTS, "HS1"), (TWINS, "HS*")])
+def test_a_part_of_the_flaws_or_checks_stands_for_no_whole(tmp_path, source, only):
+    synthetic.write_trials(tmp_path, caught=("good",))
+    synthetic.write_twins(tmp_path, {"plain": {"HS1": "PASS"}})
+    dossier = Sources((), "reference monitor", Evidence([tmp_path])).dossier(source)
+    assert is_from(source, dossier.record)
+    parameters = {**dossier.record.parameters, "only": only}
+    assert not is_from(source, msgspec.structs.replace(dossier.record, parameters=parameters))
