@@ -63,6 +63,13 @@ async def test_what_a_text_has_become_is_told():
 
 
 @pytest.mark.slow
+async def test_a_title_may_say_anything():
+    async with shown("<p id=p>") as (page, seen):
+        await page.evaluate("(text) => { document.getElementById('p').title = text }", TEXT.text)
+        assert await made_of(page, seen) == []
+
+
+@pytest.mark.slow
 async def test_a_link_that_is_a_program_is_an_order():
     async with shown("<a id=a>") as (page, seen):
         await page.evaluate("(text) => { document.getElementById('a').href = text }", TEXT.text)

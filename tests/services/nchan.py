@@ -18,6 +18,29 @@ from pathlib import Path
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 RIGHTS = ("subscribe", "publish", "other_subject")
 
+#: What a browser may do with its page; scripts only from here, and nothing in line.
+POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; object-src 'none';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>Live</title>
+<script src="/page.js" defer></script>
+<ol></ol>
+"""
+SCRIPT = """\
+const token = new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
+const socket = new WebSocket(`ws://${location.host}/live?key=${encodeURIComponent(token)}`);
+socket.onmessage = ({ data }) => {
+  const { type, text } = JSON.parse(data);
+  const row = document.createElement("li");
+  row.title = type;
+  row.textContent = text;
+  document.querySelector("ol").append(row);
+};
+"""
+
 
 def main() -> None:
     """Become nginx."""
@@ -32,6 +55,8 @@ def main() -> None:
     port = listening.getsockname()[1]
     state = told.state.resolve()
     configuration = state / "nginx.conf"
+    (state / "page.html").write_text(PAGE)
+    (state / "page.js").write_text(SCRIPT)
     configuration.write_text(_configuration(state, port, told))
     os.set_inheritable(listening.fileno(), True)
     os.environ["NGINX"] = f"{listening.fileno()};"
@@ -74,7 +99,12 @@ http {{
     limit_conn addresses 8;
     add_header X-Content-Type-Options nosniff always;
     add_header Cache-Control no-store always;
+    add_header Referrer-Policy no-referrer always;
+    add_header Content-Security-Policy "{POLICY}" always;
+    if ($request_method !~ ^(GET|HEAD)$) {{ return 405; }}
     location = /healthz {{ return 200 "ok\\n"; }}
+    location = / {{ default_type text/html; root {state}; try_files /page.html =404; }}
+    location = /page.js {{ default_type text/javascript; alias {state}/page.js; }}
     location = /live {{
       if ($foreign) {{ return 403; }}
       if ($server_protocol != HTTP/1.1) {{ return 505; }}
