@@ -26,9 +26,9 @@ TellTwin = Callable[["TwinRun", int, int], None]
 class TwinRun(msgspec.Struct, frozen=True):
     """One run of the gate against a correct service.
 
-    `verdicts` by check; `alarms` are the checks that failed and `undecided` those that came to no
-    verdict, with the reasons; `defect` says why the service could not be tried at all; `stalled_s`
-    how long the audit itself stood still at most.
+    `verdicts` by check; `alarms` are the checks that failed, gating or not, and `undecided` the
+    gating ones that came to no verdict, with the reasons; `defect` says why the service could not
+    be tried at all; `stalled_s` how long the audit itself stood still at most.
     """
 
     service: str
@@ -44,7 +44,7 @@ class TwinRun(msgspec.Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
-        """Whether every applicable check passed or was waived."""
+        """Whether every applicable check passed or was waived; reported ones may be undecided."""
         return not (self.alarms or self.undecided or self.defect) and self.applicable > 0
 
 
@@ -114,7 +114,7 @@ def judge_run(service: str, seed: int, outcome: Outcome) -> TwinRun:
         seed=seed,
         verdicts={one.id: one.verdict for one in found},
         alarms={one.id: one.reason for one in found if one.verdict is Verdict.FAIL},
-        undecided={one.id: one.reason for one in found if one.verdict in _UNDECIDED},
+        undecided={one.id: one.reason for one in found if one.verdict in _UNDECIDED and one.gating},
         applicable=sum(one.verdict is not Verdict.NOT_APPLICABLE for one in found),
         total=len(found),
         defect="",

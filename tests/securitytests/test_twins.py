@@ -55,6 +55,15 @@ def test_a_run_with_a_failure_or_without_a_verdict_is_not_clean():
     assert not run(defect="it did not start").clean
 
 
+def test_what_is_only_reported_may_be_undecided_and_is_an_alarm_if_it_fails():
+    def told(verdict):
+        found = (finding("AU1", Verdict.PASS), finding("SC1", verdict, gating=False))
+        return judge_run("one", 1, Outcome(found, (), 1.0, "ws://127.0.0.1:1/"))
+
+    assert told(Verdict.INCONCLUSIVE).clean
+    assert list(told(Verdict.FAIL).alarms) == ["SC1"]
+
+
 @pytest.mark.parametrize(
     ("runs", "code"),
     [
