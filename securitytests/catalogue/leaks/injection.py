@@ -38,9 +38,9 @@ async def injected_controls(bench: Bench) -> None:
     where the profile says what becomes of `events.control_characters`, no text read from the
     stream or a page may have any.
     """
-    subscriber, publisher = await bench.client(), await bench.client("publish")
+    await bench.token("publish")
     last = bench.mark()
-    listening = bench.listen(subscriber, last)
+    listening = bench.listen(await bench.client(), last)
     sent: dict[str, tuple[Plant, ...]] = {}
     answers: dict[str, list[str]] = {}
     places = asyncio.Semaphore(_AT_A_TIME)
@@ -53,6 +53,7 @@ async def injected_controls(bench: Bench) -> None:
                     answers[field] += await send(plant)
 
     await asyncio.gather(*(through(field, send) for field, send in every_field(bench)))
+    publisher = await bench.client("publish")
     await publisher.send_event(bench.event(last))
     heard = await bench.heard(listening)
     if not any(last in text for text in heard.texts):

@@ -5,10 +5,11 @@ import pytest
 
 from monitor.contract.evidence import load_run
 from reports.dossier import open_dossier
+from reports.gate import Trial
 from reports.runs import Evidence
 from reports.sources import MUTANTS, TWINS, Sources, is_from
 from reports.tables.false_alarms import false_alarms
-from reports.tables.seeded_flaws import seeded_flaws
+from reports.tables.seeded_flaws import _undecided, seeded_flaws
 from tests.reports import synthetic
 
 
@@ -21,6 +22,13 @@ def test_flaws_are_counted_and_a_missed_one_is_named(tmp_path):
     made = seeded_flaws(of(run))
     assert made.rows == (("part of no claim", "2", "3"), ("**All**", "2", "3"))
     assert "Not caught: slipped-through." in made.notes
+
+
+def test_a_flaw_without_a_verdict_is_not_said_to_have_passed(tmp_path):
+    run = load_run(synthetic.write_trials(tmp_path, caught=("good",), missed=("open",)))
+    line = next(one for one in run.lines("mutants.jsonl") if one["mutant"] == "open")
+    assert not _undecided(msgspec.convert(line, Trial))
+    assert _undecided(msgspec.convert({**line, "verdicts": {"HS1": "INCONCLUSIVE"}}, Trial))
 
 
 def test_clean_runs_bound_the_share_of_false_alarms(tmp_path):
