@@ -226,6 +226,8 @@ class Connection(Channel):
     def resume_writing(self) -> None:
         """Go on where it was left."""
         self.writable = True
+        if self.session is not None:
+            self.session.resumed(self._host.now())
         self._host.resume(self)
         asyncio.get_running_loop().call_soon(self._go_on)
 
@@ -240,8 +242,8 @@ class Connection(Channel):
         """Write whole frames, if the session is open."""
         session = self.session
         if session is not None and session.closing_since is None:
+            session.delivering(now, drained=self._drained())
             self._write(frames)
-            session.delivered = now
 
     def begun(self) -> None:
         """Go on hearing messages: the phase states have been written, and the fence."""
@@ -289,8 +291,7 @@ class Connection(Channel):
             else:
                 self._host.watch(self, self._deadline)
             return
-        drained = self.transport.get_write_buffer_size() == 0
-        self.carry_out(session.due(now, drained=drained))
+        self.carry_out(session.due(now, drained=self._drained()))
         if not self.transport.is_closing():
             self._host.watch(self, session.next_deadline())
 
@@ -305,6 +306,10 @@ class Connection(Channel):
         self.carry_out(effects)
 
     # Parts
+
+    def _drained(self) -> bool:
+        """Tell whether the kernel has taken everything written."""
+        return self.transport.get_write_buffer_size() == 0
 
     def _requested(self, request: Request) -> None:
         """Answer an HTTP request: with a page, a refusal, or a session."""

@@ -213,6 +213,16 @@ class Session:
             return [ProtocolPing()]
         return []
 
+    def delivering(self, now: float, *, drained: bool) -> None:
+        """Note that something is delivered now. `drained`: the peer has taken all before it."""
+        if drained:
+            self._activity = max(self._activity, self.delivered)
+        self.delivered = now
+
+    def resumed(self, now: float) -> None:
+        """Note that a peer that had fallen behind has read on."""
+        self._activity = max(self._activity, now)
+
     def next_deadline(self) -> float:
         """Return when `due` should be asked next; asking earlier does no harm."""
         settings = self._rules.settings

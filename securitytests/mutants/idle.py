@@ -113,7 +113,8 @@ def publications_are_no_activity(patch: Patch) -> None:
 @mutant(claim=Claim.IDLE, caught_by=("ID5",))
 def listeners_are_idle(patch: Patch) -> None:
     """A subscriber that is delivered events, and says nothing, is closed."""
-    patch.text(_DUE, "self._activity = max(self._activity, self.delivered)", "pass")
+    for where in (_DUE, "monitor.session:Session.delivering"):
+        patch.text(where, "self._activity = max(self._activity, self.delivered)", "pass")
 
 
 @mutant(claim=Claim.IDLE, caught_by=("ID6",), may=("RL9",))

@@ -289,8 +289,25 @@ def test_a_silent_client_is_closed_when_idle_though_it_answers_pings():
 @pytest.mark.parametrize(("drained", "closed"), [(True, []), (False, [(4408, "idle timeout")])])
 def test_delivery_is_activity_once_it_has_left_the_buffer(drained, closed):
     client = Client(ping_interval_s=1000).opened()
-    client.session.delivered = 200.0
+    client.session.delivering(200.0, drained=True)
     assert client.due(300.0, drained=drained) == closed
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_who_reads_what_came_before_is_active_though_the_next_is_always_under_way(drained):
+    client = Client(ping_interval_s=1000).opened()
+    for at in (100.0, 200.0, 299.9):
+        client.session.delivering(at, drained=drained)
+    closed = client.due(300.0, drained=False)
+    assert closed == ([] if drained else [(4408, "idle timeout")])
+
+
+def test_a_peer_that_reads_on_after_falling_behind_is_active():
+    client = Client(ping_interval_s=1000).opened()
+    client.session.delivering(100.0, drained=True)
+    client.session.resumed(150.0)
+    assert client.due(449.0, drained=False) == []
+    assert client.due(450.0, drained=False) == [(4408, "idle timeout")]
 
 
 def test_a_peer_that_answers_no_ping_is_closed():
