@@ -40,7 +40,8 @@ async def injected_controls(bench: Bench) -> None:
     """
     await bench.token("publish")
     last = bench.mark()
-    listening = bench.listen(await bench.client(), last)
+    quoted = f'"{last}"'  # others begin as it does
+    listening = bench.listen(await bench.client(), quoted)
     sent: dict[str, tuple[Plant, ...]] = {}
     answers: dict[str, list[str]] = {}
     places = asyncio.Semaphore(_AT_A_TIME)
@@ -56,7 +57,7 @@ async def injected_controls(bench: Bench) -> None:
     publisher = await bench.client("publish")
     await publisher.send_event(bench.event(last))
     heard = await bench.heard(listening)
-    if not any(last in text for text in heard.texts):
+    if not any(quoted in text for text in heard.texts):
         bench.cannot_tell("the event published last did not arrive")
     log, pages = await log_of(bench), await pages_of(bench)
     read: dict[str, list[str] | None] = {"stream": list(heard.texts)}
