@@ -98,6 +98,11 @@ def differences_table(found: Sequence[Difference]) -> Table:
 
 def _comparable(first: RunRecord, second: RunRecord) -> None:
     for record in (first, second):
+        if not record.repeats:
+            raise NoVerdictError(
+                f"run {record.id} is of {record.scenario} and repeated nothing; compare runs of"
+                " `wsproof load`"
+            )
         if record.verdict is RunVerdict.INVALID:
             raise NoVerdictError(f"run {record.id} is INVALID; compare runs that are not")
     one, other = first.provenance, second.provenance

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from monitor.contract.evidence import Metric
+from monitor.contract.evidence import Metric, load_run
 from monitor.contract.verdicts import ExitCode, NoVerdictError, RunVerdict, UsageError
 from reports.compare import Change, compare, conclude, differences_table
 from reports.keep import keep
@@ -82,6 +82,12 @@ def test_runs_that_were_not_made_alike_are_refused(run, changes, says):
     one = record_of(run, response_mean_us=STEADY)
     with pytest.raises(NoVerdictError, match=says):
         compare(one, synthetic.changed(one, **changes))
+
+
+def test_a_run_that_measured_no_load_is_refused_as_such(tmp_path):
+    audit = load_run(synthetic.write_audit(tmp_path, {"HS1": "PASS"})).record
+    with pytest.raises(NoVerdictError, match="is of gate and repeated nothing; compare runs of"):
+        compare(audit, audit)
 
 
 def test_too_few_repeats_are_refused(run):
