@@ -22,6 +22,7 @@ _LOOKS = {
     "allowed": (SKY, ""),
 }
 _ROW_IN = 0.034
+_NAME_ROWS = 2.4  # of a name beside its row
 
 
 @figure(Section.SECURITY, source=MUTANTS)
@@ -82,12 +83,14 @@ def _draw(
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="white", lw=0.2))
             axes.text(x + 0.5, y + 0.55, sign, ha="center", va="center", size=3.5, color=BLACK)
     _bands(axes, checks, len(found))
+    below = 0.0
     for one in found:
         if one.strays or not one.detected:
-            middle = line[one.mutant] + 0.5
+            beside = max(line[one.mutant] + 0.5, below)  # names of neighbours move apart
             axes.text(
-                len(checks) + 0.5, middle, one.mutant, va="center", size=4.5, color=VERMILLION
+                len(checks) + 0.5, beside, one.mutant, va="center", size=4.5, color=VERMILLION
             )
+            below = beside + _NAME_ROWS
     axes.set_xlim(0, len(checks))
     axes.set_ylim(len(found), 0)
     axes.grid(visible=False)

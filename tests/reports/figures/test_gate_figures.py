@@ -1,6 +1,9 @@
 """The gate's own proof, drawn: seeded flaws by check, checks by service."""
 
+from itertools import pairwise
+
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from monitor.contract.evidence import load_run
 from monitor.contract.verdicts import Verdict
@@ -10,6 +13,7 @@ from reports.figures.target_matrix import target_matrix, twin_matrix
 from reports.gate import check_key
 from reports.runs import Evidence
 from reports.sources import EVERY_AUDIT, Sources
+from reports.style import new_figure, styled
 from reports.tiles import LOOKS, worst
 from tests.reports import synthetic
 
@@ -24,6 +28,18 @@ def test_a_flaw_that_was_missed_is_named_and_a_stray_check_told(tmp_path):
     assert plot.title == "2 of 3 seeded flaws are caught"
     assert plot.alt.endswith("Not caught: slipped-through.")
     assert {row[3] for row in plot.rows} == {"caught", "missed", "quiet"}
+
+
+def test_the_names_of_flaws_that_were_missed_side_by_side_do_not_overlap(tmp_path):
+    missed = ("first", "second", "third")
+    run = synthetic.write_trials(tmp_path, caught=("good",), missed=missed)
+    with styled():
+        figure = new_figure(3)
+        mutant_matrix(of(run)).draw(figure)
+    heights = sorted(
+        text.get_position()[1] for text in figure.findobj(Text) if text.get_text() in missed
+    )
+    assert min(after - before for before, after in pairwise(heights)) > 2
 
 
 def test_an_alarm_on_a_correct_service_is_not_hidden_by_its_other_runs(tmp_path):
