@@ -29,8 +29,10 @@ def ch3_monitoring(dossier: Dossier) -> Plot | None:
     asked = dossier.record.parameters.get("promised_requests_per_window")
     held = dossier.record.parameters.get("promised_connections_per_address")
     window_s = dossier.record.parameters.get("promised_window_s")
-    if found is None or not (asked and held and window_s) or not found.of("knock").at_s.size:
+    if found is None or not (asked and held and window_s):
         return None
+    if not all(found.of(kind).at_s.size for kind in ("knock", "hold")):
+        return None  # storms knock too, but nobody hoards
     first = found.in_repeat(int(found.repeat[0])).of("knock", "hold")
     zero = float(np.nanmin(first.began_s))
     bounds = (float(asked), float(held), float(window_s))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.contract.evidence import RunWriter, load_run
+from monitor.contract.evidence import ADMISSIONS, RunWriter, load_run
 from reports.admissions import attempts, in_window
 from reports.dossier import open_dossier
 from reports.figures.ch3_auth import ch3_auth
@@ -71,6 +71,15 @@ def test_no_address_is_drawn_above_the_promise_it_was_held_to(flood):
     assert most["admitted in window"] == flood.metric("requests_in_window_max").value == 100
     assert most["connections held"] == 10
     assert most["refused in second"] > 0
+
+
+def test_a_storm_in_which_nobody_hoards_is_no_flood(tmp_path, flood):
+    who = ADMISSIONS.names.index("who")
+    with RunWriter(tmp_path, flood.record.id) as writer:
+        rows = [row for row in flood.run.rows(ADMISSIONS) if row[who] != "hold"]
+        writer.write_table(ADMISSIONS, rows)
+        writer.finish(flood.record)
+    assert ch3_monitoring(open_dossier(load_run(tmp_path / flood.record.id), ())) is None
 
 
 def test_an_admission_too_many_shows_above_the_promise():
