@@ -44,10 +44,16 @@ _DEFLATE = ServerPerMessageDeflateFactory(
 )
 
 
+class ControlFloodError(ProtocolError):
+    """A peer sent more pings and pongs than it may."""
+
+
 class _Frames(ServerProtocol):
     """The protocol of the library, which answers any number of pings, with a bound on them.
 
-    Counted as they are parsed: whoever sends too many has none of the rest looked at.
+    Counted as they are parsed: whoever sends too many has none of the rest looked at. The answer
+    to our own ping is free. `recv_frame` is where the library's parser hands on each frame, and no
+    public part of it; a flood that is not cut off any more fails tests/monitor/test_control_frames.
     """
 
     def __init__(
@@ -65,19 +71,28 @@ class _Frames(ServerProtocol):
         )
         self._control = control
         self._clock = clock
+        self._asked = False  # a ping of ours has not been answered
+
+    def send_ping(self, data: bytes | bytearray | memoryview) -> None:
+        """Ask for a pong, which is then not counted."""
+        super().send_ping(data)
+        self._asked = True
 
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; fail the connection (RFC 6455 section 7.1.7) at a control frame too many.
 
         Raises:
-            ProtocolError: it is failed, and the library's parser is to stop.
+            ControlFloodError: it is failed, and the library's parser is to stop.
         """
         if self._one_too_many(frame):
             self.fail(CloseCode.LIMITED, "too many pings")
-            raise ProtocolError("too many control frames")
+            raise ControlFloodError("too many control frames")
         super().recv_frame(frame)
 
     def _one_too_many(self, frame: Frame) -> bool:
+        if frame.opcode is Opcode.PONG and self._asked:
+            self._asked = False
+            return False
         control = frame.opcode is Opcode.PING or frame.opcode is Opcode.PONG
         return control and not self._control.take(self._clock())
 
@@ -176,8 +191,11 @@ class Channel(asyncio.Protocol):
         if self._protocol.state is State.CLOSING:
             self._overtime_bytes += len(data)
             if self._overtime_bytes > _OVERTIME_BYTES:
-                self._protocol.fail(CloseCode.LIMITED)  # nothing is said: we have closed already
-                self._write_pending()
+                # TLS knows no half-close, and to close now would make the peer lose our last words:
+                # there the close deadline ends it.
+                if self.transport.can_write_eof():
+                    self._protocol.fail(CloseCode.LIMITED)  # not said: a close has been sent
+                    self._write_pending()
                 return
         self._protocol.receive_data(data)
         self._take(self._protocol.events_received())

@@ -15,7 +15,7 @@ from websockets.protocol import State
 from monitor import handshake, wire
 from monitor.admission import Admission, Refusal
 from monitor.assembly import Assembly, TooManyFragmentsError
-from monitor.channel import Channel
+from monitor.channel import Channel, ControlFloodError
 from monitor.eventlog import Filter
 from monitor.gate import Pass
 from monitor.limits import ControlFrames
@@ -210,7 +210,9 @@ class Connection(Channel):
             unreadable = handshake.unreadable(protocol.handshake_exc, self._start)
             self._answer(unreadable if refusal is None else refusal.answer)
             return
-        if protocol.parser_exc is not None:
+        if isinstance(protocol.parser_exc, ControlFloodError):
+            self.end(CloseCode.LIMITED, "too many pings")  # as the protocol has told the peer
+        elif protocol.parser_exc is not None:
             self._host.broke()
             log.debug("protocol error of %s: %s", self.entered.key, protocol.parser_exc)
         self._write_pending()

@@ -20,7 +20,8 @@ def check(settings: Settings) -> None:
     """
     server.loop_factory(settings)
     server.tls_context(settings)
-    server.resolve(settings.host, settings.port)
+    for listening in server.listen(settings.host, 0):
+        listening.close()
     path = Path(settings.state)
     check_state_folder(path)
     _check_files(StateFolder(path))

@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     requests_per_window: Annotated[Count, _help("requests an address has in a window")] = 100
     window_s: Annotated[Seconds, _help("length of that window")] = 60.0
     control_frames_per_window: Annotated[
-        Count, _help("pings and pongs of a connection in that window")
+        Count, _help("pings and unasked pongs of a connection in as long a window")
     ] = 100
     connections_per_address: Annotated[Count, _help("connections an address has at a time")] = 10
     max_connections: Annotated[Count, _help("connections the server has at a time")] = 5_000
@@ -106,7 +106,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
     if unknown:
         given = unknown[0].partition("=")[0]
         hint = _resembling(given, ["--config", "--check", *map(_flag, hints)])
-        raise UsageError(f"flag {given}: no flag of wsproof serve; {hint}")
+        what = "flag" if given.startswith("-") else "argument"
+        raise UsageError(f"{what} {given}: no flag of wsproof serve; {hint}")
     flags = vars(parsed)
     check = flags.pop("check")
     config = flags.pop("config") or environment.get("WSPROOF_CONFIG")

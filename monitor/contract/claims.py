@@ -176,7 +176,7 @@ def _problem(claim: Claim, given: AbstractSet[str]) -> tuple[str, str] | None:
 
 def _wording_problem(claim: Claim) -> tuple[str, str] | None:
     if not _ID.fullmatch(claim.id):
-        return "id", "expected an id of letters, digits, dots and dashes"
+        return "id", "expected an id of letters, digits, dots, dashes and underscores"
     for key in ("label", "claimed", "sentence"):
         if not getattr(claim, key).strip():
             return key, f"`{key}` is empty; it must say something"

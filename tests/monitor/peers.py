@@ -80,6 +80,15 @@ class Raw:
         """Return everything until the server ends the connection."""
         return b"".join(self._chunks())
 
+    def until(self, mark: bytes) -> bytes:
+        """Return everything up to and including this mark."""
+        heard = b""
+        while not heard.endswith(mark):
+            came = self.sock.recv(1)
+            assert came, f"the connection ended before {mark!r}: {heard!r}"
+            heard += came
+        return heard
+
     def _chunks(self) -> Iterator[bytes]:
         while chunk := self.sock.recv(65_536):
             yield chunk
@@ -96,13 +105,7 @@ class Raw:
             *headers,
         ]
         self.send("\r\n".join(lines).encode() + b"\r\n\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            chunk = self.sock.recv(1)
-            if not chunk:
-                break
-            answer += chunk
-        return answer
+        return self.until(b"\r\n\r\n")
 
 
 def masked(opcode: int, payload: bytes, *, fin: bool = True, flags: int = 0) -> bytes:

@@ -1,5 +1,7 @@
 """Pings, pongs, and what comes after a close cost little to say: how much is heard is bounded."""
 
+import urllib.request
+
 import pytest
 
 from monitor.limits import ControlFrames
@@ -39,6 +41,33 @@ def test_as_many_pings_as_are_allowed_are_answered(start_monitor):
         heard = raw.rest()
     assert heard.count(b"\x8a\x00") == 100
     assert heard.endswith(b"\x88\x02" + (1000).to_bytes(2))
+
+
+@pytest.mark.slow
+@BOTH_LOOPS
+def test_answers_to_the_monitors_own_pings_are_free(start_monitor, loop):
+    monitor = start_monitor(
+        event_loop=loop, ping_interval_s=0.05, window_s=3600, control_frames_per_window=2
+    )
+    with Raw(monitor.port) as raw:
+        raw.upgrade(f"/?token={monitor.token('publish')}")
+        for _ in range(5):
+            raw.until(b"\x89\x00")
+            raw.send(PONG)
+        raw.send(PONG * 100)  # nobody asked for these: two are allowed
+        assert raw.rest().endswith(TOO_MANY)
+
+
+@pytest.mark.slow
+def test_who_is_closed_for_a_flood_of_pings_is_told_of_as_evicted(start_monitor):
+    monitor = start_monitor(public_status=True, control_frames_per_window=5)
+    with Raw(monitor.port) as raw:
+        raw.upgrade(f"/?token={monitor.token('publish')}")
+        raw.send(PING * 6)
+        assert raw.rest().endswith(TOO_MANY)
+    assert "connection closed: 4429 too many pings" in monitor.log
+    with urllib.request.urlopen(f"{monitor.http}/metrics") as answer:  # noqa: S310 - our own
+        assert 'wsproof_evictions_total{reason="limited"} 1.0' in answer.read().decode()
 
 
 @pytest.mark.slow

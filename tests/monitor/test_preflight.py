@@ -73,3 +73,8 @@ def test_a_name_that_means_nothing_and_a_loop_that_is_not_there_are_told(
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(UsageError, match="uvloop is not installed"):
         preflight.check(Settings(state=state, event_loop="uvloop"))
+
+
+def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1: is none of this machine's"):
+        preflight.check(Settings(state=str(tmp_path / "new"), host="192.0.2.1", behind_proxy=True))

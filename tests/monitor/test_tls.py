@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidMessage, InvalidStatus
 from tests.running import RunningMonitor
 
 from .kit import event
-from .peers import Peer, Raw
+from .peers import Peer, Raw, masked
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +45,7 @@ def secure(request, tmp_path_factory, certificate):
         "connections_per_address": 3,
         "handshake_timeout_s": HANDSHAKE_TIMEOUT_S,
         "requests_per_window": 1_000,
+        "close_timeout_s": 1,
     }
     with RunningMonitor(tmp_path_factory.mktemp("secure"), **flags) as monitor:
         yield monitor
@@ -167,3 +168,12 @@ def ended(raw):
         return raw.rest()
     except ConnectionResetError:
         return b""
+
+
+def test_who_sends_on_after_the_close_hears_why_all_the_same(secure, trust):
+    raw = Raw(secure.port)
+    raw.sock = trust.wrap_socket(raw.sock, server_hostname="localhost")
+    with raw:
+        raw.upgrade(f"/?token={secure.token('publish')}")
+        raw.send(masked(2, b"binary") + masked(1, b"x" * 8_000) * 250)
+        assert b"text messages are spoken here" in raw.rest()
