@@ -66,7 +66,7 @@ def table_claims(rows: Iterable[tuple[str, str]], section: str) -> tuple[Claim, 
     """
     read = [_Row(label, _as_claimed(cell)) for label, cell in rows]
     given = tuple(
-        f"{offered} >= {row.bound:g}"
+        _at_least(offered, row.bound)
         for row in read
         if row.kind is not None and row.bound is not None
         for offered in row.kind.offered
@@ -132,8 +132,9 @@ class _Row:
         if kind is None or amount is None or amount.per not in kind.per:
             return None
         against = amount.comparison is not None and amount.comparison[0] != kind.comparison[0]
+        empty = kind.comparison[0] == ">" and not amount.value  # no figure is below zero
         scale = kind.units.get(amount.unit)
-        return None if scale is None or against else amount.value * scale
+        return None if scale is None or against or empty else amount.value * scale
 
 
 def _claim(row: _Row, given: tuple[str, ...], section: str, taken: set[str]) -> Claim:
@@ -152,7 +153,7 @@ def _claim(row: _Row, given: tuple[str, ...], section: str, taken: set[str]) -> 
         side = "lower" if kind.comparison[0] == ">" else "upper"
         why = f"{row.claimed!r} is no {side} bound in {kind.unit}"
         return msgspec.structs.replace(claim, unmeasured=why)
-    own = tuple(f"{offered} >= {row.bound:g}" for offered in kind.offered)
+    own = tuple(_at_least(offered, row.bound) for offered in kind.offered)
     return msgspec.structs.replace(
         claim,
         scenario="chapter",
@@ -165,6 +166,11 @@ def _claim(row: _Row, given: tuple[str, ...], section: str, taken: set[str]) -> 
     )
 
 
+def _at_least(metric: str, bound: float) -> str:
+    """Return a condition with all the bound's digits: one in thousands of thousands as well."""
+    return f"{metric} >= {bound:.15g}"
+
+
 def _kind(label: str, claimed: str = "") -> Kind | None:
     found = (one for one in KINDS if _has(one.words, label) and not _has(one.unless, label))
     return next((one for one in found if not _has(one.unless_claimed, claimed)), None)
@@ -172,7 +178,7 @@ def _kind(label: str, claimed: str = "") -> Kind | None:
 
 def _limit(text: str, section: str) -> Claim | None:
     limit = next((one for one in LIMITS if _has(one.words, text)), None)
-    if limit is None:
+    if limit is None or _has(limit.unless, text):
         return None
     claim = Claim(
         id=limit.id,

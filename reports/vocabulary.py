@@ -69,7 +69,13 @@ _OTHER_WAITS = (
     r"connect|handshak|auth|login|start|shut ?down|recover|fail-?over|jitter|deviation|variance"
     r"|\bmin(?:imum)?\b|quer|database|http|page"
 )
-_OTHER_STATISTICS = r"\bp\d|\d ?(?:th|st|nd|rd)\b|percentile|\d ?%|tail"
+_OTHER_STATISTICS = r"\bp\d|\d ?(?:th|st|nd|rd)\b|percentile|\d ?%|tail|\b99\."
+_OF_LATENCY = r"latency|delay|response"
+#: Messages that are no deliveries of events, and rates that are no whole.
+_OTHER_RATES = (
+    r"lost|(?<!without )\bloss\b|drop|fail|error|refus|reject|duplicat|\blate\b|\bthin"
+    r"|\bper (?!s(?:ec(?:ond)?)?\b)|disk|http|database"
+)
 
 
 def _latency(name: str, metric: str, words: str, other: str = _NEVER) -> Kind:
@@ -87,6 +93,12 @@ def _latency(name: str, metric: str, words: str, other: str = _NEVER) -> Kind:
     )
 
 
+def _percentile(name: str, metric: str, words: str) -> Kind:
+    """Return the kind of a percentile: of latency, or of nothing else by its label."""
+    alone = rf"(?:\W|th\b|percentile|{words})+$"
+    return _latency(name, metric, rf"^(?=.*(?:{words}))(?:.*(?:{_OF_LATENCY})|{alone})")
+
+
 #: In this order: the first whose words are in a label takes it.
 KINDS = (
     Kind(
@@ -99,15 +111,21 @@ KINDS = (
         unit="events/s",
         units=_EVENTS,
         requires=_EXACT,
+        unless=_OTHER_RATES,
         per=_A_SECOND,
         offered=("events_offered_per_s",),
     ),
-    _latency("p99.99-latency", "p9999", r"(?:\bp|\b)99\.99"),
-    _latency("p99.9-latency", "p999", r"(?:\bp|\b)99\.9"),
-    _latency("p99-latency", "p99", r"\bp99\b(?!\.)|\b99 ?(?:th|%)"),
-    _latency("p90-latency", "p90", r"\bp90\b|\b90 ?(?:th|%)"),
-    _latency("p50-latency", "p50", r"\bp50\b|\b50th|median"),
-    _latency("max-latency", "max", r"(?:max\w*|worst\S*|peak) (?:\w+ )?(?:latency|delay)"),
+    _percentile("p99.99-latency", "p9999", r"(?:\bp|\b)99\.990*(?!\d)"),
+    _percentile("p99.9-latency", "p999", r"(?:\bp|\b)99\.90*(?!\d)"),
+    _percentile("p99-latency", "p99", r"\bp99\b(?!\.\d)|(?<![\w.])99 ?(?:th|%)"),
+    _percentile("p90-latency", "p90", r"\bp90\b(?!\.\d)|(?<![\w.])90 ?(?:th|%)"),
+    _percentile("p50-latency", "p50", r"\bp50\b(?!\.\d)|(?<![\w.])50th|median"),
+    _latency(
+        "max-latency",
+        "max",
+        r"(?:max\w*|worst\S*|peak) (?:\w+ )?(?:latency|delay)",
+        _OTHER_STATISTICS,
+    ),
     _latency("average-latency", "mean", r"latency|delay|response time", _OTHER_STATISTICS),
     Kind(
         id="memory",
@@ -177,6 +195,12 @@ SECURITY = (
     ),
 )
 
+#: Before a noun: some of what it counts, not all.
+_SOME = (
+    r"\b(?:fail(?:ed|ing)|rejected|refused|invalid|log-?in|sign-?in|(?:un)?auth\w*)"
+    r"[ -](?:[\w-]+ )?"
+)
+
 _ONE = r"(?:(?:one|each|every|any|a|an|single|client|source|remote) )*"
 _ADDRESS = rf"(?:/|per|from|by) ?{_ONE}(?:ip|address|host|client)\b"
 
@@ -185,7 +209,8 @@ _ADDRESS = rf"(?:/|per|from|by) ?{_ONE}(?:ip|address|host|client)\b"
 class Limit:
     """One limit a bullet can promise: its words, the noun its number counts, what decides it.
 
-    Decided by a metric of the flood (`metric`, `unit`) or by `checks`.
+    A text that has `unless` limits something else. Decided by a metric of the flood (`metric`,
+    `unit`) or by `checks`.
     """
 
     id: str
@@ -194,6 +219,7 @@ class Limit:
     metric: str = ""
     unit: str = ""
     checks: tuple[str, ...] = ()
+    unless: str = _NEVER
 
 
 LIMITS = (
@@ -206,6 +232,7 @@ LIMITS = (
         counted=r"requests?",
         metric="requests_in_window_max",
         unit="requests",
+        unless=rf"{_SOME}(?:requests?|rate[ -]?limit)",
     ),
     Limit(
         id="connections-per-address",
@@ -216,6 +243,7 @@ LIMITS = (
         counted=r"connections?",
         metric="connections_at_once_max",
         unit="connections",
+        unless=rf"{_SOME}connections?",
     ),
     Limit(
         id="stale-connections-removed",

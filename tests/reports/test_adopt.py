@@ -232,6 +232,19 @@ def test_a_row_that_nothing_measures_becomes_a_claim_that_says_so():
         ("Throughput", "5 MB/s"),
         ("Events per second", "6000 events/min"),
         ("Connections per second", "200"),
+        ("p99.95 latency", "<10ms"),
+        ("p99.999 latency", "<10ms"),
+        ("99.95 latency", "<10ms"),
+        ("99.90 % of builds", "<10s"),
+        ("99.50th percentile latency", "<10ms"),
+        ("Max p95 latency", "<10ms"),
+        ("Lost messages per second", "0"),
+        ("Dropped events per second", "10"),
+        ("Events per second", "0"),
+        ("Events per second", ">=0"),
+        ("Throughput per client", "20 events/s"),
+        ("Median build time", "<5s"),
+        ("p99 of the build time", "<5s"),
     ],
 )
 def test_a_row_about_something_else_is_not_decided_by_what_it_resembles(label, claimed):
@@ -239,6 +252,37 @@ def test_a_row_about_something_else_is_not_decided_by_what_it_resembles(label, c
     claim = adopt(table + "| Median latency | <1 ms |\n", "ch.md").claims[1]
     assert (claim.label, claim.metric) == (label, "")
     assert claim.unmeasured
+
+
+@pytest.mark.parametrize(
+    ("label", "metric"),
+    [
+        ("p99.99 latency", "response_p9999_us"),
+        ("99.990th percentile of the delay", "response_p9999_us"),
+        ("p99.90 latency", "response_p999_us"),
+        ("99.9 % latency", "response_p999_us"),
+        ("P99", "response_p99_us"),
+        ("99th percentile", "response_p99_us"),
+        ("99.9th percentile (p99.9)", "response_p999_us"),
+        ("p50 (median)", "response_p50_us"),
+        ("Median response time", "response_p50_us"),
+        ("Maximum latency", "response_max_us"),
+    ],
+)
+def test_a_percentile_of_latency_is_decided_by_that_percentile(label, metric):
+    table = f"| Metric | Value |\n|---|---|\n| Memory | <1 MB |\n| {label} | <10 ms |\n"
+    assert adopt(table, "ch.md").claims[1].metric == metric
+
+
+def test_a_load_of_thousands_of_thousands_is_given_with_all_its_digits():
+    table = "| Metric | Value |\n|---|---|\n| Memory | <1 MB |\n| Throughput | 1,234,567 /s |\n"
+    assert adopt(table, "ch.md").claims[1].given == ("events_offered_per_s >= 1234567",)
+
+
+@pytest.mark.parametrize("label", ["Throughput", "Events per second", "Throughput without loss"])
+def test_a_rate_of_whole_delivery_is_decided_by_throughput(label):
+    table = f"| Metric | Value |\n|---|---|\n| Memory | <1 MB |\n| {label} | 1000 |\n"
+    assert adopt(table, "ch.md").claims[1].metric == "events_per_s"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +324,10 @@ def test_a_limit_is_the_number_of_what_is_limited(bullet, bound):
         "Back-off: 2s, then 5s, up to 30s",
         "Requests per minute are limited",
         "Connections are counted per address",
+        "10 failed requests per minute",
+        "5 login requests per minute per IP",
+        "Login rate limit: 5/min",
+        "3 unauthenticated connections per IP",
     ],
 )
 def test_a_bullet_that_promises_no_limit_of_ours_is_no_claim(bullet):
