@@ -18,7 +18,7 @@ from reports.regions import NO_RUN, begin_marker, digest, end_marker, find_regio
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _IMAGE = re.compile(
-    r"!\[(?P<alt>[^\]]*)\]\(\s*(?:<(?P<angled>[^>\n]+)>|(?P<plain>[^)\s]+))"
+    r"!\[[^\]]*\]\(\s*(?:<(?P<angled>[^>\n]+)>|(?P<plain>[^)\s]+))"
     r"(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 )
 _TICKED = re.compile(r"(?P<sign>✅|☑️?|✔️?|❌|⬜|\[[ xX]\])\s*(?P<text>.*)", re.DOTALL)
@@ -26,15 +26,15 @@ _METRIC_HEADING = re.compile(
     r"metric|measure|propert|parameter|aspect|figure|indicator", re.IGNORECASE
 )
 
-#: What the end of a picture's name, or its words, tell of the figure it stands for.
+#: The whole words a picture's name ends in, and the figure it then stands for.
 _FIGURES = (
-    ("ch3-auth", r"auth"),
-    ("ch3-monitoring", r"monitoring|rate-?limit|limits"),
-    ("latency-percentiles", r"percentil|latency"),
-    ("offered-delivered", r"throughput|delivered|offered"),
-    ("memory-cpu", r"memory|cpu|resource"),
+    ("ch3-auth", r"auth(?:entication)?"),
+    ("ch3-monitoring", r"monitoring|rate-?limit(?:s|ing)?|limits"),
+    ("latency-percentiles", r"(?:latency-)?percentiles?|latency"),
+    ("offered-delivered", r"throughput|offered|delivered"),
+    ("memory-cpu", r"memory|cpu|resources?"),
     ("capacity-knee", r"capacity|knee"),
-    ("security-matrix", r"security|matrix"),
+    ("security-matrix", r"security(?:-matrix)?"),
 )
 
 
@@ -208,11 +208,8 @@ def _figure(match: re.Match[str]) -> str | None:
     if "://" in link or PurePosixPath(link).suffix.lower() not in {".png", ".svg"}:
         return None
     stem = PurePosixPath(link).stem.lower()
-    for told in (stem, match["alt"].lower()):
-        for name, words in _FIGURES:
-            if told == name or re.search(words, told):
-                return name
-    return None
+    ends = (name for name, words in _FIGURES if re.search(rf"(?<![^\W\d_])(?:{words})$", stem))
+    return next(ends, None)
 
 
 def _link(match: re.Match[str]) -> str:

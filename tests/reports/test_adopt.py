@@ -334,6 +334,37 @@ def test_a_bullet_that_promises_no_limit_of_ours_is_no_claim(bullet):
     assert adopt(f"- {bullet}\n- and more\n", "ch.md").claims == ()
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [
+        "![The people](authors.png)",
+        "![Guesses](confusion-matrix.png)",
+        "![Architecture of the monitoring stack](architecture.png)",
+        "![Latency of the build](steps.png)",
+        "![x](latency-notes.png)",
+    ],
+)
+def test_a_picture_whose_name_only_resembles_a_figures_is_left_alone(picture):
+    assert adopt(f"# A\n\n{picture}\n", "ch.md").found == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [
+        ("ch3-auth.png", "ch3-auth"),
+        ("img/fig_7_rate-limits.svg", "ch3-monitoring"),
+        ("latency-percentiles.png", "latency-percentiles"),
+        ("offered-delivered.png", "offered-delivered"),
+        ("Memory-CPU.png", "memory-cpu"),
+        ("capacity-knee.png", "capacity-knee"),
+        ("ch3-security-matrix.png", "security-matrix"),
+    ],
+)
+def test_a_picture_is_told_by_the_words_its_name_ends_in(link, name):
+    (found,) = adopt(f"# A\n\n![x]({link})\n", "ch.md").found
+    assert found.region == name
+
+
 def test_a_chapter_with_nothing_to_keep_true_stays_as_it_is():
     text = "# Words\n\n| Name | Colour |\n|---|---|\n| sky | blue |\n\n- a\n- b\n\n![x](cat.png)\n"
     adopted = adopt(text, "ch.md")
