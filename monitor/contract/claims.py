@@ -152,6 +152,12 @@ def load_claims_document(path: Path) -> ClaimsDocument:
     return document
 
 
+def fault(claim: Claim) -> str | None:
+    """Return why a claims file with this claim would not be loaded, or None."""
+    problem = _problem(claim, frozenset(_MEASURED_BY))
+    return None if problem is None else problem[1]
+
+
 def _problem(claim: Claim, given: AbstractSet[str]) -> tuple[str, str] | None:
     """Return the key at fault and what is wrong with a claim, or None."""
     worded = _wording_problem(claim) or _number_problem(claim)

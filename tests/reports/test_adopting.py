@@ -91,3 +91,30 @@ def test_a_bound_that_differs_from_the_claims_file_is_refused_before_anything_is
     with pytest.raises(UsageError, match="claim 'average-latency' says '<5ms', the document '<6ms"):
         adopted(place, claims)
     assert place.read_text() == other
+
+
+@pytest.mark.parametrize(
+    ("faulty", "says"),
+    [
+        (TABLE + "| Uptime | |\n", "the text 'Uptime' and the value '' .* `claimed` is empty"),
+        (TABLE + "| | continued |\n", "the text '' and the value 'continued' .* `label` is empty"),
+        (TABLE + "\n1. ✅\n2. ✅ Tokens are checked on every message\n", "`label` is empty"),
+        (TABLE + "| Up\udcfftime | soon |\n", "expected UTF-8"),
+        (TABLE + f"| Memory | < {'9' * 400} MB |\n", "`bound` is inf"),
+    ],
+)
+def test_what_no_claims_file_may_hold_is_refused_before_anything_is_written(
+    place, claims, faulty, says
+):
+    place.write_bytes(faulty.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError, match=rf"ch.md: under 'Results': .*{says}"):
+        adopted(place, claims)
+    assert place.read_bytes() == faulty.encode("utf-8", "surrogateescape")
+    assert not (place.parent / "claims.toml").exists()
+
+
+def test_a_claims_file_can_be_loaded_whatever_stands_in_the_document(place, claims):
+    row = '| Up\x7ftime "so" \\\\ far | \x1b soon |\n'
+    place.write_text(TABLE + row)
+    adopted(place, claims)
+    assert load_claims(place.parent / "claims.toml")[-1].label.startswith("Up\x7ftime")
