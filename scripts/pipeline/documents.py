@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from monitor.contract.verdicts import ExitCode, UsageError, WsproofError
+from reports.outline import body_of
 
 #: What is built when nothing else is named, relative to the root.
 DEFAULT_SOURCES = ("README.md", "CHANGELOG.md", "docs")
@@ -22,8 +23,6 @@ DEFAULT_SOURCES = ("README.md", "CHANGELOG.md", "docs")
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
-#: What stands between two lines `---` at the very beginning is about the text, and not in it.
-_FRONT_MATTER = re.compile(r"\A---[ \t\r]*\n(?:.*\n)*?---[ \t\r]*$", re.MULTILINE)
 
 
 class PipelineError(WsproofError):
@@ -118,7 +117,7 @@ def read(root: Path, path: Path) -> Document:
 
 def parse(name: str, text: str) -> Document:
     """Parse Markdown, without its front matter; every text is a document of some shape."""
-    tokens = MARKDOWN.parse(_FRONT_MATTER.sub(_as_many_lines, text))
+    tokens = MARKDOWN.parse(body_of(text))
     return Document(name, text, tokens, tuple(_headings(tokens)))
 
 
@@ -130,11 +129,6 @@ def blocks(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
         if depth == 0:
             yield tokens[start : position + 1]
             start = position + 1
-
-
-def _as_many_lines(found: re.Match[str]) -> str:
-    """Return empty lines in place of what was found: later lines keep their numbers."""
-    return "\n" * found[0].count("\n")
 
 
 def _headings(tokens: Sequence[Token]) -> Iterator[Heading]:

@@ -19,6 +19,8 @@ def lines(rule: str, text: str) -> list[int]:
         ("heading_levels", "---\ntitle: A\nwords: 2\n---\n# A\n### C\n", [6]),
         ("heading_levels", "---\r\ntitle: A\r\n---\r\n# A\r\n", []),
         ("heading_levels", "---\n---\n# A\n", []),
+        ("heading_levels", "\ufeff---\ntitle: A\n---\n# A\n", []),
+        ("heading_levels", "---\ntitle: A\n...\n# A\n### C\n\n---\n", [5]),
         ("heading_levels", "# A\n---\n### C\n---\n", [3]),
         ("closed_fences", "```\na\n```\n", []),
         ("closed_fences", "~~~~\n```\n~~~~\n", []),
