@@ -1,5 +1,6 @@
 """Does the gate cry wolf? What it said of correct services, in shuffled orders."""
 
+import math
 from collections.abc import Sequence
 
 from reports.dossier import Dossier
@@ -45,8 +46,13 @@ def _bound(runs: Sequence[TwinRun]) -> str:
     told = f"False alarms/clean runs: {alarms}/{clean}"
     if clean < len(runs):
         return f"{told}, of {plural(len(runs), 'run')}: no bound follows."
-    share = min(1.0, 3 / len(runs))
-    return f"{told}: fewer than {share:.0%} of runs raise one (3/n, 95 % confidence)."
+    percent = min(100, math.ceil(300 / len(runs)))
+    services = len({run.service for run in runs})
+    mixed = f", as if the {services} services were one" if services > 1 else ""
+    return (
+        f"{told}: at most {percent} % of runs raise one (3/n, 95 % confidence, for independent"
+        f" runs{mixed})."
+    )
 
 
 def _reasons(runs: Sequence[TwinRun]) -> list[str]:
