@@ -51,7 +51,7 @@ def chapter(
     _, chosen, target = chosen_claims(_claims_beside(file, claims))
     composed = compose(file, chosen, target, evidence, same_runs=check, force=force)
     if check:
-        return _told(composed, _check(composed, current=current))
+        return _told(composed, _check(composed, current=current), check=True)
     if dry_run:
         print(composed.diff(), end="")
         for line in composed.stale:
@@ -108,14 +108,16 @@ def _changed(composed: "Composed") -> bool:
     return bool(old)
 
 
-def _told(composed: "Composed", code: ExitCode) -> ExitCode:
+def _told(composed: "Composed", code: ExitCode, *, check: bool = False) -> ExitCode:
     """Say what is FALSE or without evidence, and return the command's code."""
     for region in composed.without:
-        print(
-            f"{composed.path}: line {region.line}: no evidence for the region {region.name}; it"
-            " was left as it is",
-            file=sys.stderr,
-        )
+        why = f"no evidence for the region {region.name}; it was left as it is"
+        if check and not region.runs:
+            why = (
+                f"the region {region.name} was never filled, so nothing tells whether it is true;"
+                f" fill it with `wsproof report chapter {composed.path}`"
+            )
+        print(f"{composed.path}: line {region.line}: {why}", file=sys.stderr)
     for one in composed.broken:
         judgement = one.judgement
         print(

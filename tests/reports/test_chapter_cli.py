@@ -62,6 +62,17 @@ def test_a_chapter_lives_from_adoption_to_a_broken_claim(tmp_path, chapter):
     assert "FALSE: Average latency" in broken.stderr
 
 
+def test_a_check_tells_a_region_that_was_never_filled_from_one_without_evidence(tmp_path, chapter):
+    synthetic.write_run(tmp_path / "runs", synthetic.QUICK)
+    file = tmp_path / "ch.md"
+    file.write_text("<!-- BEGIN wsproof:memory -->\n<!-- END wsproof:memory -->\n")
+    checked = chapter(file, "--check")
+    assert checked.returncode == 3
+    assert "the region memory was never filled" in checked.stderr
+    assert chapter(file).returncode == 0
+    assert chapter(file, "--check").returncode == 0
+
+
 def test_flags_that_exclude_each_other_and_chapters_with_nothing_to_adopt_are_told(
     tmp_path, chapter
 ):
