@@ -1,5 +1,7 @@
 """At which load does latency bend?"""
 
+import re
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -8,7 +10,7 @@ from monitor.contract.evidence import Repeat
 from monitor.contract.verdicts import RunVerdict
 from reports.dossier import Dossier
 from reports.exhibits import Plot, Section, figure
-from reports.style import BLUE, GREY, ORANGE, VERMILLION
+from reports.style import BLUE, GREY, ORANGE, VERMILLION, limit
 from reports.wording import quantity, tick
 
 #: What the scenario looks for: the label of its tries, the axis, its offered load, its answer.
@@ -16,6 +18,8 @@ _SEARCHES = (
     ("rate", "events offered a second", "events_offered_per_s", "capacity_events_per_s"),
     ("clients", "clients offered", "clients_offered", "capacity_clients"),
 )
+#: An objective on what is drawn, as the run's parameters tell it.
+_OBJECTIVE = re.compile(r"\bresponse_p99_us (<=?) (\S+) us\b")
 
 
 @figure(Section.CAPACITY, source="capacity")
@@ -71,6 +75,12 @@ def _lost(one: Repeat) -> float:
     return lost.value if lost else 0.0
 
 
+def _bounds_us(dossier: Dossier) -> list[tuple[str, float]]:
+    """Return the upper bounds on the 99th percentile among the objectives that were given."""
+    told = str(dossier.record.parameters.get("objectives") or "")
+    return [(sign, float(bound)) for sign, bound in _OBJECTIVE.findall(told)]
+
+
 def _stands(one: Repeat) -> bool:
     return one.verdict is not RunVerdict.INVALID
 
@@ -110,6 +120,8 @@ def _draw(canvas: Figure, dossier: Dossier, found: _Found) -> None:
                 va="top",
                 size=8,
             )
+        for sign, bound_us in _bounds_us(dossier):
+            limit(axes, bound_us / 1e3, f"objective {sign} {tick(bound_us, 'us')}")
     panels[0].set_ylabel("response p99")
 
 

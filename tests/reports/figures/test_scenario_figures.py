@@ -1,7 +1,10 @@
 """Figures of storms, slow readers and capacity, from rows whose answer is known."""
 
+from dataclasses import replace
+
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from monitor.contract.evidence import Metric, Repeat, load_run
 from monitor.contract.verdicts import RunVerdict
@@ -136,6 +139,18 @@ def test_capacity_is_drawn_try_by_try_with_what_was_lost(tmp_path):
         ("2000", "200000", "7"),
     ]
     drawn(plot)
+
+
+def test_an_objective_on_the_99th_percentile_is_drawn_across_the_tries(tmp_path):
+    tried = (repeat(1, "rate_500", response_p99_us=2e3, events_offered_per_s=500.0),)
+    given = (
+        "response_p99_us <= 1e+06 us; response_p50_us < 5000 us; deliveries_lost == 0 deliveries"
+    )
+    made = dossier(tmp_path, "capacity", repeats=tried)
+    record = synthetic.changed(made.record, parameters={"objectives": given})
+    figure = drawn(capacity_knee(replace(made, record=record)))
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert [text for text in texts if text.startswith("objective")] == ["objective <= 1 s"]
 
 
 @pytest.mark.parametrize("make", [connect_storm, reconnect_storm, slow_consumer, capacity_knee])
