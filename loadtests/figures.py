@@ -4,6 +4,7 @@ A figure that cannot be had is absent, never zero. Samples are repeats and event
 deliveries: fifty copies of one event are not fifty samples.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
@@ -230,10 +231,15 @@ def merged(results: Sequence[RepeatResult], kind: str) -> Recorder:
     return whole
 
 
+def events_needed(percent: float) -> int:
+    """Return how many independent events it takes to say something about a percentile."""
+    # The small allowance keeps 10,000 events enough for p99.9 in floating point.
+    return math.ceil(EVENTS_BEYOND * 100 / (100 - percent) - 1e-6)
+
+
 def enough(percent: float, events: int) -> bool:
     """Tell whether so many independent events say something about a percentile."""
-    # The small allowance keeps 10,000 events enough for p99.9 in floating point.
-    return events * (100 - percent) / 100 >= EVENTS_BEYOND - 1e-6
+    return events >= events_needed(percent)
 
 
 def _units(per_repeat: Sequence[Mapping[str, tuple[float, str]]]) -> dict[str, str]:

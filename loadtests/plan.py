@@ -15,7 +15,7 @@ from loadtests.addresses import Allotment, Allotter
 from loadtests.assignment import Assignment
 from loadtests.bounds import DEFAULT_BOUND_US, MAX_EVENTS, MAX_RATE, SPARE_DESCRIPTORS
 from loadtests.connections.tls import tls_context
-from loadtests.figures import EVENTS_BEYOND, enough
+from loadtests.figures import events_needed
 from loadtests.scenarios import Asked, Scenario
 from loadtests.schedule.course import Point, steady
 from loadtests.schedule.replay import load_trace
@@ -68,15 +68,19 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def sought(self) -> tuple[Claim, ...]:
-        """What one repeat must keep: the objectives, or no loss and the latency claimed."""
-        texts = (*self.scenario.proves, *SURVIVAL.values())
-        own = {parsing.parse(text, self.scenario.name()) for text in texts}
-        given = tuple(one for one in self.objectives if one not in own)
-        if given or not self.scenario.seeks:
-            return given or self.objectives
+        """What one repeat must keep: the objectives, or no loss and the latency claimed.
+
+        What a search answers, and whether the target died, only the run as a whole can tell.
+        """
+        name, seeks = self.scenario.name(), self.scenario.seeks
+        texts = (SURVIVAL["target_deaths"], *(self.scenario.proves if seeks else ()))
+        of_the_whole = {parsing.parse(text, name).metric for text in texts}
+        given = tuple(one for one in self.objectives if one.metric not in of_the_whole)
+        if given or not seeks:
+            return given
         latency = (f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items())
         texts = (SURVIVAL["deliveries_lost"], "thinned = 0", "refused = 0", *latency)
-        return tuple(parsing.parse(text, self.scenario.name()) for text in texts)
+        return tuple(parsing.parse(text, name) for text in texts)
 
     @property
     def planned(self) -> int | None:
@@ -174,18 +178,12 @@ def make_plan(
 ) -> Plan:
     """Return the scenario with what is given put in place of its defaults.
 
-    Objectives are the scenario's own with the ones given, or else those of the target profile,
-    and that the target survives.
-
     Raises:
         NotApplicableError: the target does not promise what the scenario needs.
         UsageError: a number out of range, an unreadable trace or claims document, or a rate
             over the target's own publishing quota.
     """
     scenario.check(target)
-    given = tuple(objectives) or target.objectives
-    texts = dict.fromkeys((*scenario.proves, *given))
-    wanted = tuple(parsing.parse(text, scenario.name()) for text in texts)
     plan = Plan(
         scenario=scenario,
         target=target,
@@ -198,13 +196,29 @@ def make_plan(
         trace=trace or scenario.trace,
         allowed_hosts=allowed_hosts,
         bounds_us=latency_bounds_us(target, scenario),
-        objectives=(*wanted, *_survival(scenario, target, wanted)),
+        objectives=objectives_of(scenario, target, objectives),
         workers=workers,
     )
     plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
     load_trace(plan.trace)
     return plan
+
+
+def objectives_of(
+    scenario: type[Scenario], target: Target, given: Iterable[str] = ()
+) -> tuple[Claim, ...]:
+    """Return what a run has to keep.
+
+    That is the scenario's own objectives, the ones given or else those of the target profile, and
+    that the target survives.
+
+    Raises:
+        UsageError: an objective that cannot be read, or an unreadable claims document.
+    """
+    texts = dict.fromkeys((*scenario.proves, *(tuple(given) or target.objectives)))
+    wanted = tuple(parsing.parse(text, scenario.name()) for text in texts)
+    return (*wanted, *_survival(scenario, target, wanted))
 
 
 def _survival(
@@ -215,12 +229,11 @@ def _survival(
     A search for the most goes past what can be delivered; it must not kill all the same.
     """
     claims = load_claims(target.claims_path) if target.claims_path else ()
-    spoken_of = {one.metric for one in objectives} | {
-        parse_objective(condition).metric
-        for claim in claims
-        if claim.scenario == scenario.name()
-        for condition in claim.requires
-    }
+    spoken_of = {one.metric for one in objectives}
+    for claim in claims:
+        if claim.scenario == scenario.name():
+            required = (parse_objective(condition).metric for condition in claim.requires)
+            spoken_of.update((claim.metric, *required))
     if scenario.seeks:
         spoken_of.add("deliveries_lost")
     for metric, text in SURVIVAL.items():
@@ -245,15 +258,16 @@ def _check(plan: Plan) -> None:
 
 def _check_events(plan: Plan) -> None:
     """A search goes by the figures of single windows: there must be enough events in one."""
-    events = int(plan.rate * plan.window_s)
+    # The small allowance is for a rate whose share of the window is no whole number in binary.
+    events = int(plan.rate * plan.window_s + 1e-6)
     for one in plan.sought:
         percent = PERCENTILES.get(one.metric.removesuffix("_us").rpartition("_")[2])
-        if percent is None or enough(percent, events):
+        if percent is None or events >= (needed := events_needed(percent)):
             continue
-        needed = math.ceil(EVENTS_BEYOND / (1 - percent / 100) - 1e-6)
+        window_s = math.ceil(10 * needed / plan.rate) / 10
         raise UsageError(
             f"{one.id}: needs {needed:,} events in each window, {plan.rate:g} events/s for"
-            f" {plan.window_s:g} s are {events:,}; pass --duration {needed / plan.rate:.3g} or more"
+            f" {plan.window_s:g} s are {events:,}; pass --duration {window_s:.12g} or more"
         )
 
 

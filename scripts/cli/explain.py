@@ -41,7 +41,7 @@ def _check(name: str) -> str | None:
 
 
 def _scenario(name: str) -> str | None:
-    from loadtests.plan import make_plan
+    from loadtests.plan import objectives_of
     from loadtests.scenarios import discover
     from monitor.contract.target import load_target
 
@@ -49,9 +49,9 @@ def _scenario(name: str) -> str | None:
     if found is None:
         return None
     claims = [one.id for one in _claims() if one.scenario == name]
-    plan = make_plan(found, load_target(REFERENCE_TARGET))
+    objectives = objectives_of(found, load_target(REFERENCE_TARGET))
     judged = ["its claims"] if claims else []
-    judged += [one.id.removeprefix("objective: ") for one in plan.objectives]
+    judged += [one.id.removeprefix("objective: ") for one in objectives]
     return "\n".join(
         [
             f"{name}: {inspect.getdoc(found)}",

@@ -1,9 +1,12 @@
 """What a run is asked to keep, before anything is started."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from loadtests.plan import Plan
 from monitor.contract.verdicts import UsageError
@@ -50,6 +53,11 @@ def test_what_claims_require_is_not_asked_twice(profile: Profile, plan: MakePlan
     assert objectives(plan(claimed, "fanout")) == ["lost = 0", "deaths = 0"]
 
 
+def test_a_claim_of_some_loss_is_not_held_to_none(profile: Profile, plan: MakePlan) -> None:
+    some = CLAIMS.replace("response_mean_us", "deliveries_lost").replace('"us"', '"deliveries"')
+    assert objectives(plan(profile(NULL_SERVER, some))) == ["deaths = 0"]
+
+
 def test_who_allows_some_loss_is_not_held_to_none(profile: Profile, plan: MakePlan) -> None:
     allowed = plan(profile(NULL_SERVER), objectives=("lost < 10",))
     assert objectives(allowed) == ["lost < 10", "deaths = 0"]
@@ -68,6 +76,30 @@ def test_a_search_goes_by_the_claims_and_must_not_kill(profile: Profile, plan: M
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "sought"),
+    [
+        (("lost = 0", "p99 < 20 ms"), ["deliveries_lost", "response_p99_us"]),
+        (("lost = 0",), ["deliveries_lost"]),
+        # Only the run as a whole has these, so no repeat can be held to them.
+        (("capacity_clients >= 10", "deaths = 0", "lost = 0"), ["deliveries_lost"]),
+    ],
+)
+def test_a_search_goes_by_all_that_is_asked_of_a_repeat(
+    profile: Profile, plan: MakePlan, given: tuple[str, ...], sought: list[str]
+) -> None:
+    capacity = plan(profile(NULL_SERVER), "capacity", rate=1000.0, objectives=given)
+    assert [one.metric for one in capacity.sought] == sought
+
+
+def test_a_search_asked_for_its_answer_alone_goes_by_the_claims(
+    profile: Profile, plan: MakePlan
+) -> None:
+    claimed = profile(NULL_SERVER, CLAIMS)
+    asked = plan(claimed, "capacity", objectives=("capacity_clients >= 10",))
+    assert asked.sought == plan(claimed, "capacity").sought
+
+
 def test_a_search_is_refused_a_percentile_its_windows_are_too_short_for(
     profile: Profile, plan: MakePlan
 ) -> None:
@@ -76,3 +108,20 @@ def test_a_search_is_refused_a_percentile_its_windows_are_too_short_for(
         plan(profile(NULL_SERVER), "capacity", **asked)
     plan(profile(NULL_SERVER), "capacity", **{**asked, "window_s": 5.0})
     plan(profile(NULL_SERVER), "chapter", **asked)  # all repeats together may have enough
+
+
+@given(st.floats(0.1, 20_000), st.sampled_from(["p50", "p99", "p999"]))
+@example(1100.0, "p99")  # 0.909 s would be one event short
+@example(0.3, "p999")  # so long that a rounded number would be short
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_the_duration_a_search_is_told_to_take_is_long_enough(
+    profile: Profile, plan: MakePlan, rate: float, percentile: str
+) -> None:
+    target = profile(NULL_SERVER)
+    asked = {"rate": rate, "objectives": (f"{percentile} < 20 ms",)}
+    try:
+        plan(target, "capacity", **asked, window_s=0.5)
+    except UsageError as error:
+        told = re.search(r"pass --duration ([0-9.]+) or more", str(error))
+        assert told is not None
+        plan(target, "capacity", **asked, window_s=float(told[1]))

@@ -1,5 +1,7 @@
 """`wsproof explain`: what a scenario or a claim is about, and what decides it."""
 
+import resource
+
 import pytest
 
 from loadtests.scenarios import discover
@@ -33,6 +35,16 @@ def test_a_scenario_names_the_claims_that_rest_on_it(explain):
         "claims: concurrent-clients, events-per-second, average-latency, memory\n"
         "judged: its claims; what flags or the profile add\n"
     ) in said
+
+
+def test_a_scenario_is_explained_where_there_is_no_room_to_run_it(explain):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (discover()["connect-storm"].clients, hard))
+    try:
+        code, said = explain("connect-storm")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert code == 0, said
 
 
 @pytest.mark.parametrize(
