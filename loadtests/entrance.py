@@ -168,8 +168,11 @@ class Entrance:
 
     def _on_quitting(self, **_: Any) -> None:
         self._on_stopping()
-        if self._standalone is not None:
-            self._environment.process_exit_code = self._standalone.conclude()
+        if self._standalone is None:
+            return
+        code = self._standalone.conclude()
+        if self._environment.process_exit_code is None:  # a defect of ours outweighs the verdict
+            self._environment.process_exit_code = code
 
     def _conduct(self, conductor: Conductor | Master) -> None:
         try:

@@ -362,6 +362,40 @@ def test_an_interruption_while_it_still_starts_ends_with_a_word(
     folders.assert_nothing_left()
 
 
+DEFECTIVE = """
+from loadtests.conductor import Conductor
+from loadtests.locustfile import Subscriber
+
+conduct = Conductor.run
+
+def run(conductor):
+    conduct(conductor)
+    raise ZeroDivisionError("a defect")
+
+Conductor.run = run
+"""
+
+
+def test_locust_by_itself_tells_a_defect_of_ours_by_its_exit_code(
+    profile: Profile, trace: Path, folders: Folders, tmp_path: Path
+) -> None:
+    locustfile = tmp_path / "defective.py"
+    locustfile.write_text(DEFECTIVE)
+    locust = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"]
+    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
+    done = subprocess.run(
+        [*locust, "-u", "2", "-t", "2s", "--warmup", "0.2", "--trace", str(trace), *options],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ZeroDivisionError: a defect" in done.stderr
+    assert done.returncode == 70, done.stderr
+    folders.assert_nothing_left()
+
+
 def test_locust_without_users_is_refused_at_once(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
