@@ -8,8 +8,8 @@ from reports.dossier import Dossier
 from reports.exhibits import Section, Table, table
 from reports.wording import measured
 
-#: How the names of figures begin that every load has.
-_COMMON = (
+#: How the names of figures begin that every load has; a test holds it to what loads measure.
+COMMON = (
     *("response_", "service_", "null_", "first_receiver_", "median_receiver_", "last_receiver_"),
     *("spread_", "reach_", "clients_held", "clients_offered", "clients_refused"),
     *("events_offered_", "events_per_s", "events_scheduled", "events_sent", "events_late"),
@@ -30,7 +30,7 @@ def own_figures(dossier: Dossier) -> Table | None:
     found = {
         name: metric
         for name, metric in record.metrics.items()
-        if not name.startswith((*_COMMON, *points))
+        if not name.startswith((*COMMON, *points))
     }
     if record.kind != "load" or not found:
         return None

@@ -4,14 +4,20 @@ from dataclasses import replace
 
 import msgspec
 
+from loadtests.accounting.histogram import Recorder
+from loadtests.accounting.spread import FIGURES
+from loadtests.figures import Measured, run_metrics
+from loadtests.results import HostLoad
+from loadtests.sampler import Sample
 from monitor.contract.evidence import Metric
 from reports.tables.conditions import conditions
 from reports.tables.fan_out import fan_out
 from reports.tables.latency import latency
 from reports.tables.memory import memory
-from reports.tables.own_figures import own_figures
+from reports.tables.own_figures import COMMON, own_figures
 from reports.tables.repeats import repeats
 from reports.tables.throughput import throughput
+from tests.loadtests import test_figures as load_results
 from tests.reports import synthetic
 
 
@@ -130,6 +136,33 @@ def test_what_only_a_scenario_measures_is_told_and_what_others_show_is_not(dossi
         ("Joins refused", "2"),
         ("Target storm RSS peak", "5.00 MB"),
     )
+
+
+def test_no_figure_that_every_load_has_counts_as_a_scenarios_own(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    metrics = run_metrics(full_measurement())
+    assert [each for each in COMMON if not any(name.startswith(each) for name in metrics)] == []
+    record = msgspec.structs.replace(dossier.record, metrics=metrics)
+    assert own_figures(replace(dossier, record=record)) is None
+
+
+def full_measurement() -> Measured:
+    """Return a load of no scenario in particular, of which every figure can be had."""
+    plain = load_results.repeat(1, [500] * 100, events=100_000)
+    recorder = plain.part.response
+    part = msgspec.structs.replace(
+        plain.part,
+        fanout={name: Recorder.restore(recorder).state() for name in FIGURES},
+        loop_lag=recorder,
+        moves_lag_p99_us=1.0,
+    )
+    result = msgspec.structs.replace(plain, part=part, host=HostLoad(50.0, 1.0), clock_bound_us=1.0)
+    within = result.window_start_ns + 1
+    samples = [
+        Sample(within, 1, role, 1, 10**6, None, 50.0, 5, 1)
+        for role in ("target", "generator", "publisher")
+    ]
+    return load_results.measured([result], tuple(samples))
 
 
 def test_repeats_are_told_by_what_was_offered_where_that_differs(dossier_of):
