@@ -241,6 +241,16 @@ def test_a_target_that_is_not_there_gives_no_verdict(tmp_path: Path, refused: Re
     assert "not reachable: Connection refused" in refused.said
 
 
+def test_a_program_is_told_why_a_scenario_does_not_apply(
+    profile: Profile, folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs), "--json"]
+    assert run(["load", "resume", *arguments]) == 3
+    outcome = json.loads(capsys.readouterr().out)
+    assert (outcome["verdict"], outcome["exit_code"]) == ("NOT_APPLICABLE", 3)
+    assert outcome["reasons"][0].startswith("scenario resume needs `")
+
+
 def test_a_host_that_is_not_loopback_is_refused(tmp_path: Path, refused: Refused) -> None:
     foreign = tmp_path / "foreign.toml"
     foreign.write_text(
