@@ -18,7 +18,7 @@ from loadtests.connections.tls import tls_context
 from loadtests.figures import events_needed
 from loadtests.scenarios import Asked, Scenario
 from loadtests.schedule.course import Point, steady
-from loadtests.schedule.replay import load_trace
+from loadtests.schedule.replay import Trace, load_trace
 from monitor.contract.claims import Claim, load_claims, parse_objective
 from monitor.contract.evidence import Scalar
 from monitor.contract.guard import permit
@@ -201,7 +201,9 @@ def make_plan(
     )
     plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
-    load_trace(plan.trace)
+    recorded = load_trace(plan.trace)
+    if scenario.seeks:
+        _check_events(plan, recorded)
     return plan
 
 
@@ -250,24 +252,24 @@ def _check(plan: Plan) -> None:
     _at_least("--rate", plan.rate, 0.1)
     check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
     tls_context(plan.target)
-    if plan.scenario.seeks:
-        _check_events(plan)
     if plan.workers > 1:
         _check_divisible(next(plan.scenario.steps(plan.asked)))
 
 
-def _check_events(plan: Plan) -> None:
+def _check_events(plan: Plan, trace: Trace) -> None:
     """A search goes by the figures of single windows: there must be enough events in one."""
-    # The small allowance is for a rate whose share of the window is no whole number in binary.
-    events = int(plan.rate * plan.window_s + 1e-6)
     for one in plan.sought:
         percent = PERCENTILES.get(one.metric.removesuffix("_us").rpartition("_")[2])
-        if percent is None or events >= (needed := events_needed(percent)):
+        if percent is None:
             continue
-        window_s = math.ceil(10 * needed / plan.rate) / 10
+        needed = events_needed(percent)
+        takes_s = trace.takes_s(needed, plan.rate, plan.pipelines, plan.warmup_s)
+        if takes_s < plan.window_s:
+            continue
+        enough_s = (math.floor(10 * takes_s) + 1) / 10
         raise UsageError(
-            f"{one.id}: needs {needed:,} events in each window, {plan.rate:g} events/s for"
-            f" {plan.window_s:g} s are {events:,}; pass --duration {window_s:.12g} or more"
+            f"{one.id}: needs {needed:,} events in each window; the trace at {plan.rate:g}"
+            f" events/s has fewer in {plan.window_s:g} s; pass --duration {enough_s:.12g} or more"
         )
 
 

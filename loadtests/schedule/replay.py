@@ -66,6 +66,15 @@ class Trace(msgspec.Struct, frozen=True):
         order = order[due[order] >= 0][:count]
         return Schedule(due[order], which[order])
 
+    def takes_s(self, events: int, rate: float, pipelines: int, warmup_s: float) -> float:
+        """Return when, counted from the end of the warm-up, the last of so many events is due."""
+        # Any stretch may hold up to one loop of the trace more than the mean rate says.
+        count = int(rate * warmup_s) + len(self.events) * pipelines + events
+        offsets_ns = self.schedule(rate, count, pipelines).offsets_ns
+        warmup_ns = int(warmup_s * 1e9)
+        last = int(offsets_ns.searchsorted(warmup_ns)) + events - 1
+        return float(offsets_ns[last] - warmup_ns) / 1e9
+
 
 def load_trace(path: Path) -> Trace:
     """Read a trace.

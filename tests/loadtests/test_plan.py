@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from loadtests.assignment import load_schedule
 from loadtests.plan import Plan
+from loadtests.scenarios import find
 from monitor.contract.verdicts import UsageError
 from tests.loadtests.conftest import NULL_SERVER
 
@@ -125,3 +127,21 @@ def test_the_duration_a_search_is_told_to_take_is_long_enough(
         told = re.search(r"pass --duration ([0-9.]+) or more", str(error))
         assert told is not None
         plan(target, "capacity", **asked, window_s=float(told[1]))
+
+
+@pytest.mark.parametrize("rate", [200.0, 333.0, 500.0])
+def test_the_duration_a_search_is_told_to_take_goes_by_the_rhythm_of_the_trace(
+    profile: Profile, plan: MakePlan, tmp_path: Path, rate: float
+) -> None:
+    target, trace = profile(NULL_SERVER), find("capacity").trace
+    asked = {"rate": rate, "warmup_s": 1.0, "trace": trace, "objectives": ("p99 < 20 ms",)}
+    with pytest.raises(UsageError, match=r"--duration [0-9.]+ or more") as refused:
+        plan(target, "capacity", **asked, window_s=0.5)
+    told_s = float(str(refused.value).rpartition("--duration ")[2].split()[0])
+    made = plan(target, "capacity", **asked, window_s=told_s)
+    allotment = made.allotter("127.0.0.1").take(4)
+    assignment = made.assignment(1, tmp_path, made.target, allotment, (None, None))
+    due_ns = load_schedule(assignment).offsets_ns
+    assert (due_ns >= 10**9).sum() >= 1000
+    with pytest.raises(UsageError, match=f"--duration {told_s:g} or more"):
+        plan(target, "capacity", **asked, window_s=told_s - 0.2)
