@@ -15,6 +15,11 @@ def is_loopback(address: str) -> bool:
     return bool((mapped or parsed).is_loopback)
 
 
+def is_allowed(host: str, allowed_hosts: Collection[str]) -> bool:
+    """Tell whether a host is among those allowed; names are the same in any case (RFC 4343)."""
+    return host.lower() in {allowed.lower() for allowed in allowed_hosts}
+
+
 def permit(url: str, allowed_hosts: Collection[str] = ()) -> str:
     """Resolve the URL's host and return the address to connect to.
 
@@ -34,7 +39,7 @@ def permit(url: str, allowed_hosts: Collection[str] = ()) -> str:
     # IPv4 first: 127.0.0.0/8 offers one source address per simulated client.
     found.sort(key=lambda entry: entry[0] is not socket.AF_INET)
     address = str(found[0][4][0])
-    if not is_loopback(address) and host not in allowed_hosts:
+    if not is_loopback(address) and not is_allowed(host, allowed_hosts):
         named = f"{host} is {address}, which" if host != address else f"{host}"
         raise RefusedError(
             f"target {url}: {named} is not this machine. Traffic goes to"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from monitor.contract.guard import is_loopback, permit
+from monitor.contract.guard import is_allowed, is_loopback, permit
 from monitor.contract.verdicts import RefusedError
 from securitytests.probe.transcript import Transcript
 
@@ -60,7 +60,7 @@ def endpoint_of(
         target=target,
         tls=(tls or ssl.create_default_context()) if secure else None,
         server_name=parts.hostname or "",
-        allowed=(parts.hostname or "") in allowed_hosts,
+        allowed=is_allowed(parts.hostname or "", allowed_hosts),
     )
 
 

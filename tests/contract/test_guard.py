@@ -1,9 +1,12 @@
+import socket
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.contract.guard import is_loopback, permit
 from monitor.contract.verdicts import NoVerdictError, RefusedError
+from securitytests.probe.stream import endpoint_of
 
 
 @given(st.ip_addresses(v=4))
@@ -60,6 +63,13 @@ def test_an_allowed_host_is_permitted_and_no_other():
     assert permit("ws://192.0.2.7/", {"192.0.2.7"}) == "192.0.2.7"
     with pytest.raises(RefusedError):
         permit("ws://192.0.2.8/", {"192.0.2.7"})
+
+
+def test_the_name_of_an_allowed_host_may_be_written_in_any_case(monkeypatch):
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 80))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry])
+    assert permit("ws://Staging.example/", ["STAGING.example"]) == "192.0.2.7"
+    assert endpoint_of("ws://Staging.example/", ["STAGING.example"]).allowed
 
 
 def test_a_host_that_does_not_resolve_gives_no_verdict():
