@@ -157,7 +157,7 @@ class _Session:
         interrupted = False
         url = self._plan.target.url
         peer_of(self._plan.target, self._plan.allowed_hosts)  # refused before anything is started
-        with Launch(self._plan.target) as launch:
+        with Launch(self._plan.target, self._plan.allowed_hosts) as launch:
             url = launch.target.url
             self._sampling.watch(Watch(0, launch.pid))
             peer = peer_of(launch.target, self._plan.allowed_hosts)

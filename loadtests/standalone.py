@@ -134,7 +134,7 @@ class Standalone:
             Evidence(self._plan, runs, command, secrets.randbelow(1 << 31))
         )
         self._sampling = self._stack.enter_context(Sampling(self._folder))
-        self._launch = self._stack.enter_context(Launch(self._plan.target))
+        self._launch = self._stack.enter_context(Launch(self._plan.target, self._hosts))
 
 
 def _report(run: Path, claims: Sequence[Claim]) -> int:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,11 +21,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from monitor.contract.guard import permit
 from monitor.contract.target import Start, Target, TokenSource, fill
 from monitor.contract.verdicts import NoVerdictError, UsageError
 
 #: While a target starts we wait for its end, and look this often whether it is ready instead.
 _LOOK_AGAIN_S = 0.02
+
+#: What a service that was killed leaves listening is gone within this; who still answers stays.
+_VACATED_S = 2.0
 
 
 class Launch:
@@ -33,15 +37,17 @@ class Launch:
 
     After entry, `target` carries the real URL and `pid` the process (None if it was running
     already and the profile does not observe one). `log` is where the process's stderr went.
+    `allowed_hosts` are those beyond loopback that may be connected to.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, allowed_hosts: Collection[str] = ()) -> None:
         self.target = target
         self.pid = _observed_pid(target)
         self.exit_status: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._state = ""
         self._port = 0
+        self._allowed = allowed_hosts
         self.log: Path | None = None
 
     def __enter__(self) -> Self:
@@ -151,6 +157,7 @@ class Launch:
         self.exit_status = process.wait()
 
     def _start(self, start: Start) -> None:
+        address = self._vacant_address() if start.ready == "connect" else None
         self.log = Path(self._state) / "target.log"
         # Files, not pipes: a pipe nobody reads would one day be full and stop the target.
         said = Path(self._state) / "target.out"
@@ -172,10 +179,10 @@ class Launch:
                 ) from error
         self.pid = self._process.pid
         deadline = time.monotonic() + start.ready_timeout_s
-        if start.ready == "json-url":
+        if address is None:
             self.target = self.target.at(self._announced_url(said, deadline))
         else:
-            self._await_connection(deadline)
+            self._await_connection(address, deadline)
 
     def _announced_url(self, said: Path, deadline: float) -> str:
         while b"\n" not in said.read_bytes():
@@ -187,17 +194,33 @@ class Launch:
         except msgspec.MsgspecError as error:
             raise self._not_ready(f"its first line on stdout was {line[:200]!r}") from error
 
-    def _await_connection(self, deadline: float) -> None:
+    def _vacant_address(self) -> tuple[str, int]:
+        """Return where the service will listen, once nobody listens there any more.
+
+        Raises:
+            RefusedError: it is not on this machine and was not allowed by name.
+            NoVerdictError: somebody goes on listening: that would be judged in the service's place.
+        """
         parts = urlsplit(self.target.url)
-        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80))
-        while True:
-            try:
-                socket.create_connection(address, timeout=1).close()
-            except OSError as error:
-                if self._ended_within(_LOOK_AGAIN_S) or time.monotonic() > deadline:
-                    raise self._not_ready(f"{self.target.url} did not answer: {error}") from error
-            else:
-                return
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        address = permit(self.target.url, self._allowed), port
+        deadline = time.monotonic() + _VACATED_S
+        while _refusal(address) is None:
+            if time.monotonic() > deadline:
+                raise NoVerdictError(
+                    f"target {self.target.name}: {self.target.url} answers before the service is"
+                    " started: something else listens there; stop it, or remove `start` from the"
+                    " profile if that is the service"
+                )
+            time.sleep(_LOOK_AGAIN_S)
+        return address
+
+    def _await_connection(self, address: tuple[str, int], deadline: float) -> None:
+        while (refusal := _refusal(address)) is not None:
+            if self._ended_within(_LOOK_AGAIN_S) or time.monotonic() > deadline:
+                raise self._not_ready(f"{self.target.url} did not answer: {refusal}")
+        if not self.alive():
+            raise self._not_ready(f"{self.target.url} answers, and is not the started process")
 
     def _ended_within(self, seconds: float) -> bool:
         assert self._process is not None  # noqa: S101 - called once it is started
@@ -237,6 +260,15 @@ class Launch:
             "port": str(self._port),
         }
         return [fill(part, values) for part in command]
+
+
+def _refusal(address: tuple[str, int]) -> OSError | None:
+    """Return why nothing accepts a connection there; None if something does."""
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError as error:
+        return error
+    return None
 
 
 class _Ready(msgspec.Struct):

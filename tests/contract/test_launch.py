@@ -10,9 +10,10 @@ import msgspec
 import psutil
 import pytest
 
+from monitor.contract import launch as launching
 from monitor.contract.launch import Launch
 from monitor.contract.target import Authentication, Observe, Publish, Start, Target, TokenSource
-from monitor.contract.verdicts import NoVerdictError, UsageError
+from monitor.contract.verdicts import NoVerdictError, RefusedError, UsageError
 
 pytestmark = pytest.mark.slow
 
@@ -111,14 +112,57 @@ def test_a_target_may_say_more_than_a_pipe_holds():
             listener.accept()[0].close()
 
 
-def test_a_target_without_an_announcement_is_ready_once_it_accepts():
+def listening_at(port, program):
+    return msgspec.structs.replace(target(program, ready="connect"), url=f"ws://127.0.0.1:{port}/")
+
+
+def free_port():
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def test_a_target_without_an_announcement_is_ready_once_it_accepts():
+    port = free_port()
     program = f"import socket; s = socket.create_server(('127.0.0.1', {port}))\n" + WAIT
-    one = msgspec.structs.replace(target(program, ready="connect"), url=f"ws://127.0.0.1:{port}/")
-    with Launch(one) as launch:
+    with Launch(listening_at(port, program)) as launch:
         socket.create_connection(("127.0.0.1", port)).close()
         assert launch.target.url == f"ws://127.0.0.1:{port}/"
+        launch.kill()
+        launch.restart()
+        assert launch.alive()
+
+
+def test_who_listens_already_is_not_taken_for_the_target_and_nothing_is_started(tmp_path):
+    started = tmp_path / "started"
+    program = f"open({str(started)!r}, 'w').close()\n" + WAIT
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        one = listening_at(other.getsockname()[1], program)
+        with pytest.raises(NoVerdictError, match="something else listens there; stop it"):
+            Launch(one).__enter__()
+    assert not started.exists()
+
+
+def test_who_answers_in_place_of_a_target_that_ended_is_not_taken_for_it(monkeypatch):
+    launch = Launch(target("", ready="connect"))
+    vacant = iter([ConnectionRefusedError()])
+
+    def refusal(_):
+        if (refused := next(vacant, None)) is None:
+            assert launch.ended(10)
+        return refused
+
+    monkeypatch.setattr(launching, "_refusal", refusal)
+    with pytest.raises(NoVerdictError, match=r"is not the started process; it ended with status 0"):
+        launch.__enter__()
+
+
+def test_another_host_is_not_connected_to_to_see_whether_a_target_is_ready(tmp_path):
+    started = tmp_path / "started"
+    one = target(f"open({str(started)!r}, 'w').close()", ready="connect")
+    foreign = msgspec.structs.replace(one, url="ws://192.0.2.1:9/")
+    with pytest.raises(RefusedError, match=r"--i-am-allowed-to-test 192\.0\.2\.1"):
+        Launch(foreign).__enter__()
+    assert not started.exists()
 
 
 def test_a_command_that_cannot_be_started_names_the_key():

@@ -54,6 +54,7 @@ async def _bait() -> AsyncIterator[_Bait]:
     references=("ASVS-9.1.3", "CWE-347", "RFC8725-3.10"),
     remediation="Take keys from a closed table; use `kid` to look up in it, and nothing else.",
     cost_s=0.8,
+    tier="gentle",
 )
 async def brought_keys(bench: Bench) -> None:
     """A token that may say with which key it is verified verifies itself.
@@ -117,6 +118,7 @@ def _bringing(ours: bytes, url: str) -> dict[str, tuple[dict[str, object], bytes
     references=("ASVS-11.5.1", "CWE-331", "RFC7518-3.2", "RFC8725-3.5"),
     remediation="Take keys and ids from the system's random source, 256 and 128 bits at least.",
     cost_s=3.0,
+    tier="gentle",
 )
 async def random_material(bench: Bench) -> None:
     """A key that can be computed, or that two installations share, is no secret.
@@ -151,6 +153,11 @@ async def _second_start(bench: Bench, secret: bytes) -> None:
             return asyncio.run(Tokens(launch).key()).secret
 
     with bench.variant("a second start"):
+        if bench.target.start.ready == "connect":
+            bench.cannot_tell(
+                "at its one fixed address it cannot be started twice; let it announce the address"
+                ' (`ready = "json-url"`), or decline TK11'
+            )
         other = await asyncio.to_thread(other_secret)
         shared = sum(a == b for a, b in zip(secret, other, strict=False))
         # Of n random bytes n/256 agree; of hexadecimal digits n/16. More than half never do.
