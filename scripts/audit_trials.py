@@ -3,13 +3,13 @@
 Puts gate, display and evidence together for `wsproof audit --mutants` and `--twins`.
 """
 
-import asyncio
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from monitor.contract.verdicts import ExitCode
 from scripts.audit_display import display
+from securitytests.gate.interruption import run_interruptibly
 from securitytests.gate.mutation import mutation_exit_code, try_mutants
 from securitytests.gate.plan import Plan
 from securitytests.gate.record import AuditRecorder
@@ -26,7 +26,7 @@ def mutants(plan: Plan, only: str | None, runs: Path, command: str, *, full: boo
     chosen = chosen_mutants(only)
     recorder = AuditRecorder(runs, command, plan.target.path)
     with display(len(chosen)) as tell:
-        tried = asyncio.run(try_mutants(plan, chosen, tell.trial, full=full))
+        tried = run_interruptibly(try_mutants(plan, chosen, tell.trial, full=full))
     print(f"Evidence: {recorder.trials(plan, tried, full=full, only=only)}", file=sys.stderr)
     print(matrix.render(tried, plan.checks))
     print()
@@ -63,7 +63,7 @@ def twins(
     drawn = SEED if seed is None else seed
     recorder = AuditRecorder(runs, command, folder, seed=drawn, code=folder)
     with display(repeats) as tell:
-        tried = asyncio.run(
+        tried = run_interruptibly(
             try_twins(targets, repeats, drawn, tell.twin, only=only, real_time=real_time)
         )
     print(f"Evidence: {recorder.twins(tried, real_time=real_time, only=only)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """One running service under audit: started from its profile or reached where it runs."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Collection
@@ -12,6 +13,7 @@ import psutil
 
 from monitor.contract.launch import Launch
 from monitor.contract.target import Target
+from monitor.contract.verdicts import WsproofError
 from securitytests.judging import CannotTellError
 from securitytests.probe.addresses import Addresses
 from securitytests.probe.stream import Endpoint, endpoint_of
@@ -51,7 +53,7 @@ class Server:
         budget: Budget | None = None,
     ) -> None:
         self.budget = budget or Budget()
-        self.launch = Launch(target)
+        self.launch = Launch(target, allowed_hosts)
         self.target = target
         self.tokens: Tokens
         self.endpoint: Endpoint
@@ -59,10 +61,17 @@ class Server:
         self._allowed = allowed_hosts
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.launch.__enter__)
+        entering = asyncio.ensure_future(asyncio.to_thread(self.launch.__enter__))
+        try:
+            await asyncio.shield(entering)
+        except asyncio.CancelledError:  # the thread goes on: what it starts must be stopped
+            with contextlib.suppress(WsproofError):
+                await entering
+                await asyncio.to_thread(self.launch.__exit__, None, None, None)
+            raise
         try:
             self.target = self.launch.target
-            self.endpoint = endpoint_of(self.target.url, self._allowed, tls=self._trust())
+            self.endpoint = endpoint_of(self.target.url, self._allowed, tls=self.trust())
         except BaseException:
             await asyncio.to_thread(self.launch.__exit__, None, None, None)
             raise
@@ -101,8 +110,8 @@ class Server:
         peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
         return None if peak is None else int(peak.split()[1]) * 1024
 
-    def _trust(self) -> ssl.SSLContext | None:
-        """Return a context that trusts the profile's own authority, or None for the system's."""
+    def trust(self) -> ssl.SSLContext | None:
+        """Return a fresh context that trusts the profile's own authority, or None: the system's."""
         authority = self.target.tls.authority
         if authority is None:
             return None

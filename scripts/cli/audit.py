@@ -139,13 +139,18 @@ def _permissions(
 
 
 def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
-    import asyncio
+    """Conduct the audit and write its evidence, of one that is interrupted as well.
+
+    Raises:
+        KeyboardInterrupt: it was; no verdict is possible.
+    """
     from importlib.metadata import version
 
     from monitor.contract.evidence import load_run
     from monitor.contract.provenance import utc_now
     from scripts.audit_display import display
     from securitytests.gate.conclude import exit_code
+    from securitytests.gate.interruption import run_interruptibly
     from securitytests.gate.record import AuditRecorder, stall_of
     from securitytests.gate.run import Gate
     from securitytests.outputs.report import AuditReport
@@ -155,9 +160,14 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     given = "" if profile == REFERENCE_TARGET else f" --target {shlex.quote(str(profile))}"
     with display(len(plan.checks) + len(plan.left_out)) as tell:
         gate = Gate(plan, tell.finding, repeat=f"wsproof audit{given} --only {{id}}")
-        outcome = asyncio.run(gate.run())
+        try:
+            outcome = run_interruptibly(gate.run())
+        except KeyboardInterrupt:
+            outcome = gate.interrupted()
     folder = recorder.findings(plan, outcome)
     print(f"Evidence: {load_run(folder).path}", file=sys.stderr)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     stall = stall_of(plan, outcome)
     if stall:
         print(f"audit: doubt what it timed: {stall}; run it again alone", file=sys.stderr)

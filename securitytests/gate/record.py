@@ -85,7 +85,10 @@ class AuditRecorder:
                     exit_code(outcome.findings, plan.expected),
                     metrics_of(outcome),
                     _parameters(plan),
-                    stall_of(plan, outcome),
+                    (
+                        "the audit was interrupted" if outcome.interrupted else "",
+                        stall_of(plan, outcome),
+                    ),
                 )
             )
 
@@ -132,10 +135,10 @@ class AuditRecorder:
         code: ExitCode,
         metrics: dict[str, Metric],
         parameters: dict[str, Scalar],
-        stall: str = "",
+        doubts: tuple[str, ...] = (),
     ) -> RunRecord:
         undecided = "not every check came to a verdict" if code is ExitCode.NO_VERDICT else ""
-        reasons = tuple(filter(None, (undecided, stall)))
+        reasons = tuple(filter(None, (undecided, *doubts)))
         seconds = Metric(round(time.monotonic() - self._started, 3), "s", "total")
         return RunRecord(
             id=run_id,

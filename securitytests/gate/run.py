@@ -10,6 +10,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +39,8 @@ OWN_SERVERS = 2
 class Outcome(msgspec.Struct, frozen=True):
     """What an audit found: one finding a check, in order of their ids, and the conversations.
 
-    `resources` are rows of `resources.csv`; `stalled_s` is how long the audit itself stood still.
+    `resources` are rows of `resources.csv`; `stalled_s` is how long the audit itself stood still;
+    one that was `interrupted` has NOT_RUN for whatever was not concluded.
     """
 
     findings: tuple[Finding, ...]
@@ -48,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
     rss_peak_bytes: int | None = None
     resources: tuple[tuple[Scalar, ...], ...] = ()
     stalled_s: float = 0.0
+    interrupted: bool = False
 
 
 class Gate:
@@ -70,6 +73,8 @@ class Gate:
         self._url = plan.target.url
         self._rss_peak_bytes: int | None = None
         self._resources = Resources()
+        self._started = time.monotonic()
+        self._place = _place(plan.target)
 
     async def run(self) -> Outcome:
         """Conduct every check and conclude.
@@ -78,9 +83,19 @@ class Gate:
             NoVerdictError: the target did not become ready.
             RefusedError: the guard refused.
         """
-        started = time.monotonic()
         async with self._resources.of_the_audit():
             await self._conduct_all()
+        return self._outcome()
+
+    def interrupted(self) -> Outcome:
+        """Return what was found so far, for when `run` was cancelled; the rest is NOT_RUN."""
+        for check in self._plan.checks:
+            if check.id not in self._findings:
+                reason = "the audit was interrupted before it was done"
+                self._conclude(check, Conclusion(Verdict.NOT_RUN, reason), None)
+        return msgspec.structs.replace(self._outcome(), interrupted=True)
+
+    def _outcome(self) -> Outcome:
         ordered = sorted(self._findings)
         order = {check.id: check.order for check, _ in self._plan.left_out}
         order |= {check.id: check.order for check in self._plan.checks}
@@ -88,7 +103,7 @@ class Gate:
         return Outcome(
             findings=tuple(self._findings[name] for name in ordered),
             transcripts=tuple(line for name in ordered for line in self._transcripts[name]),
-            seconds=time.monotonic() - started,
+            seconds=time.monotonic() - self._started,
             target_url=self._url,
             rss_peak_bytes=self._rss_peak_bytes,
             resources=tuple(self._resources.rows),
@@ -221,7 +236,7 @@ class Gate:
     @contextlib.asynccontextmanager
     async def _server(self, target: Target) -> AsyncIterator[Server]:
         allowed = self._plan.permissions.allowed_hosts
-        async with Server(target, allowed, budget=self._budget) as server:
+        async with self._place, Server(target, allowed, budget=self._budget) as server:
             self._url = server.target.url
             async with self._resources.of_a_server(server.launch.pid):
                 yield server
@@ -266,6 +281,12 @@ class Gate:
         if finding.verdict is not Verdict.NOT_RUN:
             total = len(self._plan.checks) + len(self._plan.left_out)
             self._tell(finding, len(self._findings), total)
+
+
+def _place(target: Target) -> AbstractAsyncContextManager[None]:
+    """Return what a server holds while it runs: at a fixed address there is room for one."""
+    fixed = target.start is not None and target.start.ready == "connect"
+    return asyncio.Semaphore(1) if fixed else contextlib.nullcontext()
 
 
 def _not_conducted(course: Course) -> Conducted:

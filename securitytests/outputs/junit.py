@@ -1,7 +1,8 @@
 """The audit as JUnit XML, in the shape CI servers read (junit-10.xsd of the Jenkins xUnit plugin).
 
-FAIL is a failure, INCONCLUSIVE and NOT_RUN an error, NOT_APPLICABLE and WAIVED are skipped; so is
-what a check that is not gating reports.
+FAIL is a failure, INCONCLUSIVE an error; NOT_APPLICABLE, WAIVED and NOT_RUN, which is what the
+gentle tier leaves out, are skipped with their reason, and so is what a check that is not gating
+reports.
 """
 
 import re
@@ -18,7 +19,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _ELEMENTS = {
     Verdict.FAIL: "failure",
     Verdict.INCONCLUSIVE: "error",
-    Verdict.NOT_RUN: "error",
+    Verdict.NOT_RUN: "skipped",
     Verdict.NOT_APPLICABLE: "skipped",
     Verdict.WAIVED: "skipped",
 }

@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from monitor.contract.evidence import FINDINGS, RESOURCES, TRANSCRIPTS, load_run
@@ -102,6 +105,39 @@ def test_a_target_that_an_attack_kills_fails_and_the_attack_is_named(tmp_path):
     verdicts = {name: one["verdict"] for name, one in found.items()}
     assert verdicts == {"FR1": "FAIL", "HS5": "PASS"}, said
     assert found["FR1"]["reason"] == "the service ended during the check"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_an_audit_that_is_interrupted_leaves_what_it_found_and_no_service(tmp_path, number):
+    command = [sys.executable, "-m", "scripts.wsproof", "audit", "--only", "HS5,ID1,RL8"]
+    with subprocess.Popen(
+        [*command, "--runs", str(tmp_path / "runs")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as running:
+        first = running.stderr.readline()
+        assert "HS5 PASS" in first
+        services = psutil.Process(running.pid).children(recursive=True)
+        assert services
+        running.send_signal(number)
+        said = running.stderr.read()
+    assert running.returncode == 3
+    assert "Evidence: " in said
+    assert said.endswith("wsproof: interrupted\n")
+    assert psutil.wait_procs(services, timeout=10)[1] == []
+    run = load_run(next((tmp_path / "runs").iterdir()))
+    assert run.record.verdict == "SUSPECT"
+    assert "the audit was interrupted" in run.record.reasons
+    found = {line["id"]: line["verdict"] for line in run.lines(FINDINGS)}
+    assert found == {"HS5": "PASS", "ID1": "NOT_RUN", "RL8": "NOT_RUN"}
+
+
+def test_a_service_at_a_fixed_address_is_started_there_once_at_a_time(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    profile = REFERENCE.replace("{port}", port).replace('"json-url"', '"connect"')
+    profile = profile.replace('"ws://127.0.0.1:4001/"', f'"ws://127.0.0.1:{port}/"')
+    code, found, said = audit(tmp_path, "--only", "HS5,RL8", profile=profile)
+    assert code == 0, said
+    assert {one["verdict"] for one in found.values()} == {"PASS"}
 
 
 def test_an_empty_profile_proves_no_claim(tmp_path):
@@ -242,4 +278,23 @@ def test_pytest_is_an_entrance_with_the_same_verdicts(tmp_path, profile, code, o
         check=False,
     )
     assert outcome in done.stdout, done.stdout + done.stderr
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [("assert False", 1), ("raise KeyboardInterrupt", 2)],
+    ids=["fails", "is interrupted"],
+)
+def test_a_gate_that_passes_does_not_excuse_another_test_of_the_session(tmp_path, other, code):
+    (tmp_path / "test_other.py").write_text(f"def test_other_HS5():\n    {other}\n")
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-q", "-k", "HS5"]
+    done = subprocess.run(
+        [*command, "securitytests", str(tmp_path / "test_other.py")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
     assert done.returncode == code
