@@ -61,11 +61,12 @@ class Check(msgspec.Struct, frozen=True):
     """One check.
 
     `cost_s` is about how long it takes against the reference monitor with shortened durations.
-    `tier` says whether it may disturb a service that others use. `server` "own" gives it a
-    service nobody else speaks with, `variant` that variant of the profile (then always its own);
-    where the profile has none there is nothing to check, unless `or_as_it_is`: then the service
-    is taken as it is. `alone` lets nothing else run meanwhile: for checks that measure time or
-    memory, or need the whole machine. Of a check that is not `gating` a finding is reported, and
+    Of `tier` "destructive" is what may disturb others who use the service: floods, exhausted
+    limits, oversized input, rights taken away, text meant for their screens. `server` "own" gives
+    it a service nobody else speaks with, `variant` that variant of the profile (then always its
+    own); where the profile has none there is nothing to check, unless `or_as_it_is`: then the
+    service is taken as it is. `alone` lets nothing else run meanwhile: for checks that measure time
+    or memory, or need the whole machine. Of a check that is not `gating` a finding is reported, and
     fails no audit. `why` is the docstring of the function.
     """
 
@@ -78,7 +79,7 @@ class Check(msgspec.Struct, frozen=True):
     cost_s: float
     probe: Probe
     why: str
-    tier: Tier = "gentle"
+    tier: Tier
     server: Literal["shared", "own"] = "shared"
     variant: VariantName | None = None
     or_as_it_is: bool = False
@@ -105,7 +106,7 @@ def check(
     references: tuple[str, ...],
     remediation: str,
     cost_s: float,
-    tier: Tier = "gentle",
+    tier: Tier,
     server: Literal["shared", "own"] = "shared",
     variant: VariantName | None = None,
     or_as_it_is: bool = False,

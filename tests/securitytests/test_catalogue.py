@@ -61,9 +61,23 @@ def test_a_check_with_wrong_data_is_refused_where_it_is_written(changes, message
         "references": ("CWE-1",),
         "remediation": "r",
         "cost_s": 1.0,
+        "tier": "gentle",
     }
     with pytest.raises(ValueError, match=message):
         check(**{**right, **changes})
+
+
+def test_every_check_says_itself_whether_it_is_gentle():
+    with pytest.raises(TypeError, match="tier"):
+        check(
+            id="ZZ1",
+            title="t",
+            claim=None,
+            severity=Severity.LOW,
+            references=(),
+            remediation="r",
+            cost_s=1,
+        )
 
 
 def test_a_check_without_a_reason_is_refused():
@@ -78,6 +92,7 @@ def test_a_check_without_a_reason_is_refused():
         references=(),
         remediation="r",
         cost_s=1,
+        tier="gentle",
     )
     with pytest.raises(ValueError, match="docstring"):
         decorate(silent)

@@ -20,7 +20,7 @@ async def nothing(bench):
 
 
 def check(name="AU1", claim=Claim.UNAUTHORIZED):
-    return Check(name, "t", claim, Severity.HIGH, (), "r", 1.0, nothing, "why")
+    return Check(name, "t", claim, Severity.HIGH, (), "r", 1.0, nothing, "why", "gentle")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an audit settles before it begins: the order of its checks, and when one is cut off."""
+"""What an audit settles before it begins: which checks, in what order, and when one is cut off."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import msgspec
 
 from monitor.contract.promises import Promises
 from monitor.contract.target import load_target
+from monitor.contract.verdicts import Verdict
 from securitytests.check import discover
 from securitytests.gate.conduct import longest_s
-from securitytests.gate.plan import make_plan
+from securitytests.gate.plan import Permissions, make_plan
 
 REFERENCE = Path(__file__).parents[2] / "monitor" / "target.toml"
 
@@ -16,6 +17,30 @@ REFERENCE = Path(__file__).parents[2] / "monitor" / "target.toml"
 def order(seed):
     plan = make_plan(load_target(REFERENCE), seed=seed)
     return [check.id for check in plan.in_order(plan.checks)]
+
+
+#: What floods, uses up limits, takes rights away, or speaks to whoever else watches.
+DISTURBING = {
+    *("AU9", "AZ5", "HS7", "HS8", "HS9", "HT5", "ID6", "LK5", "OP1", "SC1", "TK10", "TL1"),
+    *("SE3", "SE4", "SE7"),
+    *("FR5", "FR6", "FR7", "FR8", "FR9", "FR10", "FR11"),
+    *("CN1", "CN2", "CN3", "CN4", "CN5", "CN6"),
+    *("RL1", "RL2", "RL3", "RL4", "RL5", "RL6", "RL7", "RL8", "RL9", "RL10", "RL11", "RL12"),
+}
+
+
+def test_somebody_elses_service_is_attacked_gently_unless_told_otherwise():
+    permitted = Permissions(allowed_hosts=("staging.example",))
+    plan = make_plan(load_target(REFERENCE), permissions=permitted)
+    assert {check.id for check, _ in plan.left_out} == DISTURBING
+    assert {conclusion.verdict for _, conclusion in plan.left_out} == {Verdict.NOT_RUN}
+    assert {"AU1", "AZ1", "HS1", "LK1", "SE2", "TK1", "TL2"} <= set(plan.expected)
+    assert not any(check.alone for check in plan.checks)
+
+
+def test_this_machine_is_attacked_with_everything():
+    plan = make_plan(load_target(REFERENCE))
+    assert set(plan.expected) == {check.id for check in discover()}
 
 
 def test_the_costliest_checks_begin_first():

@@ -175,7 +175,9 @@ def test_checks_that_measure_run_alone_on_a_service_of_their_own(tmp_path):
         return run
 
     def check(name, **data):
-        return Check(name, name, None, Severity.LOW, (), "", 1.0, probe(name), "why", **data)
+        return Check(
+            name, name, None, Severity.LOW, (), "", 1.0, probe(name), "why", "gentle", **data
+        )
 
     checks = (
         check("ZA1"),

@@ -71,6 +71,7 @@ def spoilt(good: str) -> dict[str, str]:
     references=("CWE-287",),
     remediation="Compare or verify a token whole, as it came: not folded, cut, nor as a prefix.",
     cost_s=0.8,
+    tier="gentle",
 )
 async def bad_tokens(bench: Bench) -> None:
     """A token that was cut, folded or extended on the way to its verification may become good.
@@ -112,6 +113,7 @@ async def _each_spoilt(bench: Bench, good: str, method: Method) -> None:
     references=("CWE-287", "RFC6750-2.1"),
     remediation="Read the scheme of Authorization whole and take a token from no other one.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def other_schemes(bench: Bench) -> None:
     """What was meant for another scheme was checked by nobody for this one.
@@ -171,6 +173,7 @@ async def other_schemes(bench: Bench) -> None:
     references=("ASVS-15.3.7", "CWE-287", "RFC6750-2"),
     remediation="Collect every credential of a request from everywhere; accept exactly one.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def ambiguous_credentials(bench: Bench) -> None:
     """Where two are shown, a proxy may look at the one and the service at the other.

@@ -29,6 +29,7 @@ _ALWAYS_DIFFERENT = frozenset({"date"})
     references=("CWE-204",),
     remediation="Answer every failed authentication with one text; keep the reason for the log.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def indistinguishable_failures(bench: Bench) -> None:
     """An answer that says how far a forged token came tells what to try next.
@@ -133,6 +134,7 @@ def _appearance(attempt: Attempt) -> str:
     references=("CWE-307",),
     remediation="Count failures by address in one place that every way of authenticating leads to.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def throttled_failures(bench: Bench) -> None:
     """Whoever may fail without end may guess without end.

@@ -27,6 +27,7 @@ _GRACE_S = 0.3
     references=("CWE-306",),
     remediation="Authenticate before anything is subscribed, in the one place all ways lead to.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def no_credentials(bench: Bench) -> None:
     """Whoever shows nothing must get nothing, by each of the ways in which something is shown.
@@ -88,6 +89,7 @@ async def _left_out(
     references=("CWE-400",),
     remediation="Give each connection one deadline for its authentication that nothing extends.",
     cost_s=3.0,
+    tier="gentle",
 )
 async def authentication_deadline(bench: Bench) -> None:
     """A connection that need not say who it is costs an attacker nothing to keep.

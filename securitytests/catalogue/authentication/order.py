@@ -25,6 +25,7 @@ from securitytests.probe.stream import PATIENCE_S
     references=("CWE-306",),
     remediation="Until someone is authenticated, read nothing but authentication messages.",
     cost_s=1.5,
+    tier="gentle",
 )
 async def before_authentication(bench: Bench) -> None:
     """What is asked before authentication, or in its shadow, is asked by nobody.
@@ -121,6 +122,7 @@ def _unanswered(bench: Bench, texts: tuple[str, ...], events: tuple[str, ...]) -
     references=("CWE-384",),
     remediation="Bind a connection to its first subject; compare subjects exactly.",
     cost_s=0.8,
+    tier="gentle",
 )
 async def second_authentication(bench: Bench) -> None:
     """What a connection holds, quotas, filters and logs, was given to whom it began as.

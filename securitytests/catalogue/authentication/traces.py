@@ -37,6 +37,7 @@ _SILENT_POLICIES = frozenset(
     references=("ASVS-16.2.5", "CWE-532", "CWE-598", "RFC6750-5.3"),
     remediation="Take the token out of the URL before anything else sees it; send no Referer.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def url_tokens_leave_no_trace(bench: Bench) -> None:
     """URLs are what is written down everywhere: logs, error pages, histories, other sites' logs.
@@ -78,6 +79,7 @@ async def url_tokens_leave_no_trace(bench: Bench) -> None:
     references=("ASVS-14.2.1", "CWE-598", "RFC6750-2.3"),
     remediation="Offer the header and the first message only; else waive this, dated, and say why.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def no_url_tokens(bench: Bench) -> None:
     """However careful the service, a URL is kept by browsers, proxies and whoever is sent it.

@@ -26,6 +26,7 @@ _FORGED_NUMBER = 2**52
     references=("CWE-345", "ASVS-15.3.3"),
     remediation="Build what is delivered from a closed schema; set the service's own fields last.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def no_forged_messages(bench: Bench) -> None:
     """A subscriber believes what arrives: a forged shutdown, gap or offset misleads it.
@@ -108,6 +109,7 @@ def _not_forged(bench: Bench, field: str, arrived: list[str]) -> Judgement:
     references=("CWE-290", "CWE-345"),
     remediation="Bind a connection to one subject; keep what subjects choose apart by subject.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def no_other_subject(bench: Bench) -> None:
     """Events are believed for whom they come from.

@@ -30,6 +30,7 @@ WILDCARDS = ("*", "**", "#", "%", ".*", ">", "_", "../")
     references=("ASVS-8.2.1", "CWE-862"),
     remediation="Look up the scope an action needs where the action begins, whoever asks for it.",
     cost_s=1.5,
+    tier="gentle",
 )
 async def action_needs_scope(bench: Bench) -> None:
     """A token for watching that can also publish makes every viewer an author.
@@ -162,6 +163,7 @@ async def _pages(bench: Bench, expected: Answer) -> None:
     references=("CWE-639", "ASVS-8.2.2"),
     remediation="Check the scope before the filter is read; compare values whole, not as patterns.",
     cost_s=1.5,
+    tier="gentle",
 )
 async def filters_stay_inside(bench: Bench) -> None:
     """A filter is words of the client's: it may narrow what it is given, and nothing else.

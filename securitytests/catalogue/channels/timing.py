@@ -40,6 +40,7 @@ _ALPHABET = string.ascii_letters + string.digits
     references=("CWE-208",),
     remediation="Compare secrets whole and in constant time (`hmac.compare_digest`).",
     cost_s=4.0,
+    tier="destructive",
     alone=True,
     gating=False,
 )

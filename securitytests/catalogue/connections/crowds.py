@@ -23,6 +23,7 @@ _SPARE_REQUESTS = 15
     references=("CWE-367", "CWE-770", "ASVS-15.4.2"),
     remediation="Look at the count and raise it in one step, when the connection is accepted.",
     cost_s=1.0,
+    tier="destructive",
 )
 async def crowd(bench: Bench) -> None:
     """A count that is looked at first and raised later lets in all who come in between.

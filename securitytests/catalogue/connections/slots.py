@@ -23,6 +23,7 @@ _TRY_EVERY_S = 0.1
     references=("CWE-770", "CWE-772"),
     remediation="Take the slot on accepting; give it back in the one place every connection ends.",
     cost_s=1.0,
+    tier="destructive",
 )
 async def slots(bench: Bench) -> None:
     """Connections cost memory for as long as they live, so an address may have only so many.

@@ -27,6 +27,7 @@ _PONG = encode_frame(b"", Opcode.PONG)
     references=("CWE-400", "CWE-770"),
     remediation="Count connections when they are accepted; bound the whole handshake by one time.",
     cost_s=3.5,
+    tier="destructive",
 )
 async def stalled_handshakes(bench: Bench) -> None:
     """A connection that never finishes asking costs as much as one that does, for as long.
@@ -90,6 +91,7 @@ async def _dribble(peer: Peer, rest: bytes) -> None:
     references=("CWE-772",),
     remediation="Ping; drop who does not answer, and drop the transport if the close is not.",
     cost_s=5.5,
+    tier="destructive",
 )
 async def vanished_peers(bench: Bench) -> None:
     """A machine that lost its power sends no FIN: its connections stay until somebody asks.
@@ -122,6 +124,7 @@ async def vanished_peers(bench: Bench) -> None:
     references=("CWE-772",),
     remediation="Give the slot back wherever a connection ends, above all where it is refused.",
     cost_s=1.0,
+    tier="destructive",
 )
 async def failures_keep_no_slot(bench: Bench) -> None:
     """If each failure costs a slot, guessing locks out everyone behind the same address.
@@ -147,6 +150,7 @@ async def failures_keep_no_slot(bench: Bench) -> None:
     references=("RFC6455-7.1.1", "CWE-772"),
     remediation="After sending a close frame, drop the transport when the answer is overdue.",
     cost_s=3.0,
+    tier="destructive",
 )
 async def unanswered_close(bench: Bench) -> None:
     """A service that waits for a peer's close frame waits as long as the peer likes.

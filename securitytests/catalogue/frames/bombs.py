@@ -33,6 +33,7 @@ _FIRST_MESSAGE_BYTES = 8_000
     references=("CWE-409", "RFC6455-10.4"),
     remediation="Give the inflater what is left of the limit as its bound; close where it is met.",
     cost_s=2.0,
+    tier="destructive",
     variant="compression",
     alone=True,
 )

@@ -31,6 +31,7 @@ def failed(ending: Ending, code: int) -> Judgement:
     references=("RFC6455-5.1",),
     remediation="Let a conforming library parse frames, and end the connection on its errors.",
     cost_s=0.5,
+    tier="gentle",
 )
 async def unmasked(bench: Bench) -> None:
     """Masking keeps a page from putting chosen bytes on the wire, to poison what stands between.
@@ -71,6 +72,7 @@ _UTF8_CODE = 1007
     references=("RFC6455-5.2", "RFC6455-5.4", "RFC6455-5.5"),
     remediation="Let a conforming library parse frames, and end the connection on its errors.",
     cost_s=1.5,
+    tier="gentle",
 )
 async def reserved(bench: Bench) -> None:
     """What is reserved today means something tomorrow; guessing at it makes two readers differ.
@@ -109,6 +111,7 @@ async def reserved(bench: Bench) -> None:
     references=("RFC6455-8.1", "RFC6455-5.6"),
     remediation="Decode each whole text message strictly; fail the connection with 1007.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def not_utf8(bench: Bench) -> None:
     """Text that one reader repairs and another refuses is two texts.
@@ -157,6 +160,7 @@ async def not_utf8(bench: Bench) -> None:
     references=("RFC6455-5.5.1", "RFC6455-7.4.1", "RFC6455-7.4.2"),
     remediation="Answer a close with an invalid code with 1002, and end the connection.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def close_codes(bench: Bench) -> None:
     """Codes that only an endpoint may report to itself must not be put into its mouth.

@@ -79,6 +79,7 @@ def talking_on(begun: bytes, frame: bytes) -> Flood:
     references=("CWE-770", "RFC6455-5.4", "RFC6455-10.4"),
     remediation="Count the frames of a message, empty ones too, and stop listening at the limit.",
     cost_s=3.0,
+    tier="destructive",
     server="own",
     alone=True,
 )
@@ -139,6 +140,7 @@ async def _counted(bench: Bench, most: int) -> None:
     references=("CWE-400", "CWE-770", "RFC6455-10.4"),
     remediation="Keep what is incomplete once, go on where parsing stopped, set a deadline.",
     cost_s=3.0,
+    tier="destructive",
     server="own",
     alone=True,
 )
@@ -227,6 +229,7 @@ async def _incomplete(bench: Bench) -> Turn:
     references=("CWE-770", "CWE-400", "RFC6455-5.5.2"),
     remediation="Bound the control frames of a connection; do not read from who does not read.",
     cost_s=4.0,
+    tier="destructive",
     server="own",
     alone=True,
 )

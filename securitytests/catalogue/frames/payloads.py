@@ -57,6 +57,7 @@ async def _say(bench: Bench, name: str, text: str, *situations: Situation) -> No
     references=("CWE-674", "RFC8259-9"),
     remediation="Bound the depth in the parser, and treat its error as a bad message.",
     cost_s=0.6,
+    tier="destructive",
 )
 async def depth_bomb(bench: Bench) -> None:
     """A parser that calls itself for each level ends with its stack, and its process with it.
@@ -86,6 +87,7 @@ async def depth_bomb(bench: Bench) -> None:
     references=("CWE-436", "RFC8259-4", "RFC8259-6", "RFC8259-8.2"),
     remediation="Parse strictly (RFC 8259); refuse keys that stand twice, and types that misfit.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def no_common_reading(bench: Bench) -> None:
     """Where two readers of one message understand two things, one of them is deceived.
@@ -173,6 +175,7 @@ def key_twice(
     references=("RFC6455-5.6", "RFC6455-10.7"),
     remediation="Give each kind of bad message one answer, and say it in the profile.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def no_message(bench: Bench) -> None:
     """What is neither answered nor ended leaves a client waiting and a defect unseen.

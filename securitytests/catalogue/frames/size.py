@@ -20,6 +20,7 @@ from securitytests.probe.peer import Peer
     references=("CWE-770", "RFC6455-7.4.1", "RFC6455-10.4"),
     remediation="Judge the length in the frame's header, added to what the message has so far.",
     cost_s=1.0,
+    tier="destructive",
 )
 async def oversized(bench: Bench) -> None:
     """A service that first receives and then measures can be filled by a few peers.
@@ -72,6 +73,7 @@ async def not_too_big(peer: Peer, expected: Answer) -> Judgement:
     references=("CWE-770", "RFC6455-5.2", "RFC6455-10.4"),
     remediation="Read the length as an unsigned number of 64 bits; compare before allocating.",
     cost_s=0.5,
+    tier="destructive",
 )
 async def immense(bench: Bench) -> None:
     """A length that is cut to 32 bits, or taken for negative, passes a limit it should not.

@@ -40,6 +40,7 @@ def _bent(good: Request) -> dict[str, Request]:
     references=("RFC6455-4.2.1", "RFC6455-4.2.2"),
     remediation="Let a conforming library judge the handshake; answer a wrong version with 426.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def conforming_handshake(bench: Bench) -> None:
     """A handshake that only resembles one can be made by what is not a WebSocket client.

@@ -30,6 +30,7 @@ _EFFECT_S = 0.05
     references=("CWE-400", "RFC6585-5"),
     remediation="Bound the number of header fields and the bytes of a line before parsing them.",
     cost_s=0.5,
+    tier="destructive",
 )
 async def oversized_heads(bench: Bench) -> None:
     """What a server keeps of a request head it keeps before it knows who is asking.
@@ -76,6 +77,7 @@ def _hung_up(answer: Handshake) -> bool:
     references=("ASVS-1.3.12", "CWE-1333"),
     remediation="Parse lists with a scanner that never goes back, and bound their length first.",
     cost_s=1.0,
+    tier="destructive",
     alone=True,
 )
 async def linear_negotiation(bench: Bench) -> None:
@@ -126,6 +128,7 @@ _SHAPES = {
     references=("ASVS-4.2.1", "CWE-444", "RFC9112-6.3"),
     remediation="Refuse a handshake that has a body, and any request that states two lengths.",
     cost_s=0.3,
+    tier="destructive",
 )
 async def two_lengths(bench: Bench) -> None:
     """Two lengths are read differently by a proxy and by the server behind it.

@@ -53,6 +53,7 @@ def lookalikes(origin: str) -> dict[str, str]:
     references=("ASVS-4.4.2", "CWE-1385", "RFC6455-10.2"),
     remediation="Compare the whole Origin with a list, as text; no prefixes and no patterns.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def resembling_origins(bench: Bench) -> None:
     """Comparisons by prefix, suffix or pattern let in whoever registers the right name.
@@ -98,6 +99,7 @@ async def resembling_origins(bench: Bench) -> None:
     references=("RFC6455-4.2.1", "RFC6455-10.2"),
     remediation="Decide whether programs may connect, and treat a missing Origin so everywhere.",
     cost_s=0.2,
+    tier="gentle",
 )
 async def missing_origin(bench: Bench) -> None:
     """Programs send no Origin, browsers always do; a service should know which it wants.
@@ -126,6 +128,7 @@ async def missing_origin(bench: Bench) -> None:
     references=("ASVS-4.4.2", "CWE-346", "CWE-1385"),
     remediation="Keep a list of one's own names; an Origin that equals Host is no proof of it.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def rebound_names(bench: Bench) -> None:
     """An attacker's name that resolves to 127.0.0.1 stands in Origin and Host alike.

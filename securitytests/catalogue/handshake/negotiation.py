@@ -30,6 +30,7 @@ _OFFERS: dict[str, tuple[tuple[str, str], ...]] = {
     references=("RFC6455-4.2.2", "RFC7692-7.1.2.2"),
     remediation="Choose among what the client offered, compared as it stands, or leave it out.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def nothing_unoffered(bench: Bench) -> None:
     """A client must fail a connection whose answer names what it did not offer.

@@ -14,6 +14,7 @@ from securitytests.judging import refused, verdict_of
     references=("ASVS-4.4.2", "CWE-1385", "RFC6455-10.2"),
     remediation="Compare Origin with a list of allowed origins before answering the handshake.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def foreign_origin(bench: Bench) -> None:
     """A browser opens WebSockets to any site and sends along what it has of the visitor's.

@@ -37,6 +37,7 @@ _WATCHED_S = 0.5
     references=("CWE-772", "RFC6455-5.5.2"),
     remediation="Ping on an interval; only a pong to it counts as an answer, and only in time.",
     cost_s=4.0,
+    tier="gentle",
 )
 async def unanswered_pings(bench: Bench) -> None:
     """A peer whose network is gone looks like one that is quiet; the ping tells them apart.
@@ -91,6 +92,7 @@ async def _publish_until(bench: Bench, publisher: Client, stop: asyncio.Event) -
     references=("CWE-613", "ASVS-7.3.1"),
     remediation="Decide whether a protocol ping or pong is activity, say so, and keep to it.",
     cost_s=5.0,
+    tier="gentle",
 )
 async def pings_only(bench: Bench) -> None:
     """Libraries ping by themselves: if that is activity, a forgotten page is never idle.
@@ -122,6 +124,7 @@ async def pings_only(bench: Bench) -> None:
     references=("CWE-400", "ASVS-7.3.1"),
     remediation="Count whole messages as activity, not what arrives on the socket.",
     cost_s=5.0,
+    tier="gentle",
 )
 async def bytes_only(bench: Bench) -> None:
     """Who keeps a connection by one byte in ten seconds holds thousands of them for nothing.
@@ -225,6 +228,7 @@ def _kept(ending: Ending) -> Judgement:
     references=("ASVS-7.3.1",),
     remediation="Move the deadline with each message, and with each delivery if that is promised.",
     cost_s=5.5,
+    tier="gentle",
 )
 async def active_clients(bench: Bench) -> None:
     """A timeout that closes everyone proves nothing, and costs those who work.

@@ -17,6 +17,7 @@ from securitytests.judging import closed
     references=("ASVS-7.3.1", "CWE-613"),
     remediation="Measure idleness by the client's own messages; a pong it owes is none.",
     cost_s=5.0,
+    tier="gentle",
 )
 async def silent_client(bench: Bench) -> None:
     """A forgotten connection stays open for whoever finds it, and holds a slot.

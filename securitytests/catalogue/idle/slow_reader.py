@@ -55,6 +55,7 @@ _CATCH_UP_S = 10.0
     references=("CWE-770", "CWE-400"),
     remediation="Keep one log with a cursor a reader, not a queue each; announce what is left out.",
     cost_s=4.0,
+    tier="destructive",
     server="own",
     alone=True,
 )

@@ -34,6 +34,7 @@ def planted() -> dict[str, tuple[str, str]]:
     references=("ASVS-14.2.6", "ASVS-16.2.5", "CWE-200", "CWE-532"),
     remediation="Redact free text once, where events are accepted, before anything stores them.",
     cost_s=1.5,
+    tier="gentle",
 )
 async def planted_secrets(bench: Bench) -> None:
     """Programs put into messages what they hold: an exception quotes a connection string.

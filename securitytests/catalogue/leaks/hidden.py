@@ -35,6 +35,7 @@ _ENCODINGS: dict[str, Callable[[str], str]] = {
     references=("ASVS-14.2.6", "ASVS-16.2.5", "CWE-200", "CWE-532"),
     remediation="Redact what texts decode to, and a publisher's texts together with the last one.",
     cost_s=2.0,
+    tier="gentle",
 )
 async def hidden_secrets(bench: Bench) -> None:
     """A log line that quotes a header in base64 says as much as the header.

@@ -26,6 +26,7 @@ _AT_A_TIME = 4
     references=("ASVS-16.4.1", "CWE-117", "CWE-150"),
     remediation="Make control characters visible in the log's formatter and in accepted texts.",
     cost_s=3.0,
+    tier="destructive",
 )
 async def injected_controls(bench: Bench) -> None:
     """Whoever can write a line of the log can write that all is well.

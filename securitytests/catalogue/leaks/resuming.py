@@ -54,6 +54,7 @@ class _Past(NamedTuple):
     references=("ASVS-8.2.2", "CWE-863"),
     remediation="Send resumed events through the same scope and filter as live ones.",
     cost_s=2.5,
+    tier="gentle",
 )
 async def resumed_rights(bench: Bench) -> None:
     """What was stored before is often served by other code than what happens now.

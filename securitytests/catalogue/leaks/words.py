@@ -50,6 +50,7 @@ def _event_in(text: str, schema: Events) -> dict[str, Any] | None:
     references=("ASVS-15.3.1", "ASVS-15.3.3", "CWE-200"),
     remediation="Encode events from a closed schema; refuse or drop fields it does not have.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def declared_fields(bench: Bench) -> None:
     """What is in no schema is reviewed by nobody: an added field may tell who published.
@@ -86,6 +87,7 @@ async def declared_fields(bench: Bench) -> None:
     references=("ASVS-16.5.1", "CWE-209"),
     remediation="Word each error for the peer; log the exception, and never pass its text on.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def errors(bench: Bench) -> None:
     """The text of an exception names files, libraries and the value that it did not like.

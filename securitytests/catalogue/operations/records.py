@@ -36,6 +36,7 @@ Happened = AsyncIterator[tuple[str, dict[str, str]]]
     references=("ASVS-16.3.1", "ASVS-16.3.2", "ASVS-16.3.3", "CWE-778"),
     remediation="Tell log and metrics in the one place every refusal and eviction goes through.",
     cost_s=5.0,
+    tier="destructive",
     server="own",
 )
 async def recorded(bench: Bench) -> None:

@@ -72,6 +72,7 @@ async def _fallback(bench: Bench) -> str:
     references=("ASVS-13.4.5", "CWE-306"),
     remediation="Guard monitoring pages with a scope of their own; serve no debugging pages.",
     cost_s=0.5,
+    tier="gentle",
 )
 async def guarded_pages(bench: Bench) -> None:
     """Metrics tell who is there and how much a service bears; state tells what it works on.
@@ -113,6 +114,7 @@ async def guarded_pages(bench: Bench) -> None:
     references=("ASVS-13.4.4", "ASVS-4.1.4"),
     remediation="Answer every method but those in use with 405.",
     cost_s=0.5,
+    tier="gentle",
 )
 async def unused_methods(bench: Bench) -> None:
     """A method nobody thought of is handled by what nobody thought of.
@@ -150,6 +152,7 @@ def _by_method(request: Request, method: str) -> Request:
     references=("ASVS-13.4.6", "CWE-497"),
     remediation="Send no Server or X-Powered-By header with a version; word errors yourself.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def versions(bench: Bench) -> None:
     """A version is a list of known holes.
@@ -186,6 +189,7 @@ async def versions(bench: Bench) -> None:
     references=("ASVS-5.3.2", "CWE-22"),
     remediation="Serve a closed list of files; never join a request's path to a folder.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def traversal(bench: Bench) -> None:
     """What can read one file of the machine can read the signing key.

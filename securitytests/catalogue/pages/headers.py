@@ -29,6 +29,7 @@ async def _requests(bench: Bench) -> dict[str, Request]:
     references=("ASVS-3.4.2", "CWE-942"),
     remediation="Send no Access-Control-Allow-Origin, or one of a list of trusted origins.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def cross_origin(bench: Bench) -> None:
     """A page that may read another's answers reads them with its visitor's rights.
@@ -56,6 +57,7 @@ async def cross_origin(bench: Bench) -> None:
     references=("ASVS-3.4.3", "ASVS-3.4.4", "ASVS-3.4.5", "ASVS-3.4.6", "ASVS-14.3.2"),
     remediation="Put one set of security headers on every answer, errors included.",
     cost_s=0.3,
+    tier="gentle",
 )
 async def security_headers(bench: Bench) -> None:
     """What a page does not forbid the browser, text in it may do one day.

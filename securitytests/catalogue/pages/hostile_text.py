@@ -95,6 +95,7 @@ class Hostile(NamedTuple):
     references=("ASVS-3.2.2", "CWE-79"),
     remediation="Put text into the page with `textContent`, never as markup or as a link.",
     cost_s=8.0,
+    tier="destructive",
     server="own",
     alone=True,  # a browser starting on two cores would spoil what others time
 )

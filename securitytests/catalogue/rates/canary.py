@@ -27,6 +27,7 @@ _AT_A_TIME = 20
     references=("ASVS-15.2.2", "CWE-400", "CWE-770"),
     remediation="Refuse early and cheaply, bound what each peer may make you keep, never wait.",
     cost_s=9.0,
+    tier="destructive",
     server="own",
     alone=True,
 )
@@ -51,6 +52,7 @@ async def honest_among_floods(bench: Bench) -> None:
     references=("CWE-409", "CWE-400"),
     remediation="Stop inflating at the limit, and close; keep no context between messages.",
     cost_s=3.0,
+    tier="destructive",
     variant="compression",
     alone=True,
 )
@@ -72,6 +74,7 @@ async def honest_among_bombs(bench: Bench) -> None:
     references=("CWE-770", "ASVS-15.2.2"),
     remediation="Keep little of an address, forget it after its window, bound their number.",
     cost_s=6.0,
+    tier="destructive",
     server="own",
     alone=True,
 )

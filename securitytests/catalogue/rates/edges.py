@@ -43,6 +43,7 @@ class _Hit(msgspec.Struct, frozen=True):
     references=("CWE-770", "ASVS-2.4.1"),
     remediation="Keep the times of what was served; a counter that is reset doubles at its edge.",
     cost_s=6.5,
+    tier="destructive",
 )
 async def no_double_burst(bench: Bench) -> None:
     """A counter that starts anew each minute serves twice the promise around the minute's end.

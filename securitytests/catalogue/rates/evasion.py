@@ -47,6 +47,7 @@ _FORWARDING = (
     references=("CWE-770", "ASVS-2.4.1"),
     remediation="Count by address, outside of the connection, and keep the count when it closes.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def reconnecting_resets_nothing(bench: Bench) -> None:
     """A limit that lives with the connection is no limit to whoever connects again.
@@ -104,6 +105,7 @@ async def _end(client: Client, how: str) -> None:
     references=("CWE-348", "ASVS-15.3.4"),
     remediation="Believe forwarding headers only from proxies that are configured by address.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def forged_headers(bench: Bench) -> None:
     """Who may say who he is has as many allowances as there are addresses.
@@ -148,6 +150,7 @@ def _forged(address: str) -> Sequence[tuple[str, str]]:
     references=("CWE-770", "RFC4291-2.5.1", "RFC4291-2.5.5.2"),
     remediation="Count IPv6 by its first 64 bits, and IPv4-mapped addresses as IPv4.",
     cost_s=2.0,
+    tier="destructive",
     variant="proxy",
 )
 async def one_prefix_is_one_client(bench: Bench) -> None:
@@ -190,6 +193,7 @@ async def _shared(
     references=("CWE-770", "ASVS-2.4.1"),
     remediation="Count in the one place all requests pass, before their kind is looked at.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def one_allowance(bench: Bench) -> None:
     """An allowance for each path or method is as large as the number of paths.

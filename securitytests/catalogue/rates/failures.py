@@ -25,6 +25,7 @@ _EACH = 3
     references=("CWE-307", "CWE-770"),
     remediation="Count a request when it comes, not when it has succeeded.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def failures_count(bench: Bench) -> None:
     """If only what succeeds is counted, guessing is free.

@@ -23,6 +23,7 @@ from securitytests.judging import answered, refused, verdict_of
     references=("CWE-410", "ASVS-15.2.2"),
     remediation="Key every count by the whole address; share none between clients.",
     cost_s=1.5,
+    tier="destructive",
 )
 async def neighbours_are_spared(bench: Bench) -> None:
     """A limit that hits the wrong one is itself a denial of service.

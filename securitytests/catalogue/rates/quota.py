@@ -33,6 +33,7 @@ _BURST_S = 1.0
     references=("CWE-770", "ASVS-2.4.1"),
     remediation="Count published events by the subject of the token, not by connection or address.",
     cost_s=3.0,
+    tier="destructive",
     server="own",
 )
 async def quota_of_a_subject(bench: Bench) -> None:

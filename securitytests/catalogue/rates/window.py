@@ -28,6 +28,7 @@ from securitytests.probe.peer import Handshake
     references=("ASVS-2.4.1", "CWE-770", "RFC6585-4"),
     remediation="Count in one exact window; say in Retry-After when its oldest request leaves it.",
     cost_s=6.0,
+    tier="destructive",
 )
 async def exact_limit(bench: Bench) -> None:
     """A limit that is off by some is none that can be promised.

@@ -25,6 +25,7 @@ _WATCHED_S = 1.0
     references=("CWE-613", "ASVS-7.4.1"),
     remediation="Compare the token's expiry with the clock at every message, before handling it.",
     cost_s=4.0,
+    tier="gentle",
 )
 async def expiry_ends_publications(bench: Bench) -> None:
     """A token that is looked at only at the handshake is good for as long as its connection.
@@ -84,6 +85,7 @@ async def _lasting(bench: Bench, deliveries: Deliveries) -> None:
     references=("ASVS-7.4.1", "CWE-613"),
     remediation="Make a token's expiry a deadline of its connection, kept before each delivery.",
     cost_s=4.0,
+    tier="gentle",
 )
 async def expiry_ends_deliveries(bench: Bench) -> None:
     """A subscriber that never speaks gives no message to validate its token with.

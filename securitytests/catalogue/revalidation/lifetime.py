@@ -27,6 +27,7 @@ _WATCHED_S = 1.0
     references=("ASVS-7.3.2", "CWE-613"),
     remediation="Set the deadline anew from each fresh token, to exactly its expiry; bound both.",
     cost_s=5.0,
+    tier="gentle",
 )
 async def absolute_lifetime(bench: Bench) -> None:
     """A session that can be stretched without end never asks who is there again.

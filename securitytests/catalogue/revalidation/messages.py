@@ -26,6 +26,7 @@ _PROMPTLY_S = 3.0
     references=("CWE-287", "CWE-613"),
     remediation="Verify the token of every message that carries one, before it is handled.",
     cost_s=2.0,
+    tier="gentle",
 )
 async def bad_token_in_a_message(bench: Bench) -> None:
     """Who trusts a connection for its beginning takes whatever is said on it later.

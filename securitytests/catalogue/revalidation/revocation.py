@@ -25,6 +25,7 @@ _WATCHED_S = 1.0
     references=("ASVS-7.4.1", "CWE-613"),
     remediation="Look through all live connections when the table of revocations changes.",
     cost_s=3.0,
+    tier="destructive",
 )
 async def revocation_closes_connections(bench: Bench) -> None:
     """A stolen token is revoked to end its use, not only its next use.
@@ -59,6 +60,7 @@ async def revocation_closes_connections(bench: Bench) -> None:
     references=("ASVS-7.4.2", "CWE-613"),
     remediation="Compare each connection's subject with the disabled ones when those change.",
     cost_s=3.0,
+    tier="destructive",
 )
 async def disabling_closes_connections(bench: Bench) -> None:
     """Who leaves must lose what is open, under whichever token it was opened.
@@ -94,6 +96,7 @@ async def disabling_closes_connections(bench: Bench) -> None:
     references=("CWE-367", "ASVS-15.4.2"),
     remediation="Ask for revocation where a token is used, from memory that follows its table.",
     cost_s=5.0,
+    tier="destructive",
 )
 async def revocation_race(bench: Bench) -> None:
     """What was verified a moment ago may be revoked now; a cache makes the moment long.

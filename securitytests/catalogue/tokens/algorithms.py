@@ -23,6 +23,7 @@ _SYMMETRIC = ("HS256", "HS384", "HS512")
     references=("ASVS-9.1.2", "CWE-347", "RFC8725-3.1", "RFC8725-3.2"),
     remediation="Pin the algorithm on the verifying side; never take it from the token's header.",
     cost_s=0.5,
+    tier="gentle",
 )
 async def unsigned(bench: Bench) -> None:
     """`none` is a registered algorithm: whoever honours it lets everyone write their own token.
@@ -52,6 +53,7 @@ async def unsigned(bench: Bench) -> None:
     references=("ASVS-9.1.2", "CWE-347", "RFC8725-3.1"),
     remediation="Bind each key to one algorithm; never let the header choose how bytes are used.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def other_family(bench: Bench) -> None:
     """Where the header chooses the family, a public key becomes a shared secret.
@@ -84,6 +86,7 @@ async def other_family(bench: Bench) -> None:
     references=("ASVS-9.1.2", "CWE-347", "RFC8725-3.1"),
     remediation="Verify with the one algorithm the key is for, and compare the header's with it.",
     cost_s=0.6,
+    tier="gentle",
 )
 async def other_algorithm(bench: Bench) -> None:
     """What a service does not issue it need not accept: each further algorithm is another lock.
@@ -136,6 +139,7 @@ def _signed_as(
     references=("CWE-347", "RFC7515-4.1.11"),
     remediation="Refuse any token with `crit`, unless each extension in it is implemented.",
     cost_s=0.5,
+    tier="gentle",
 )
 async def unknown_critical(bench: Bench) -> None:
     """An issuer lists in `crit` what must be understood, such as a restriction of the token.

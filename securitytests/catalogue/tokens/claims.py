@@ -35,6 +35,7 @@ _NO_DATES = {
     references=("ASVS-9.2.1", "CWE-613", "RFC7519-4.1.4", "RFC7519-4.1.5"),
     remediation="Require `exp` to be a number in the future and `nbf`, if there, one in the past.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def validity(bench: Bench) -> None:
     """Comparing a date that is none is false, and in the wrong place false means valid.
@@ -83,6 +84,7 @@ async def validity(bench: Bench) -> None:
     references=("ASVS-9.2.3", "CWE-287", "RFC8725-3.8", "RFC8725-3.9"),
     remediation="Compare `aud` and `iss` whole with one's own, and require a `sub`.",
     cost_s=0.8,
+    tier="gentle",
 )
 async def purpose(bench: Bench) -> None:
     """A token that was issued for another service opens only that one.

@@ -65,6 +65,7 @@ _WEAK = (
     references=("ASVS-9.1.1", "CWE-347"),
     remediation="Verify the whole signature over header and claims before reading either.",
     cost_s=0.8,
+    tier="gentle",
 )
 async def altered(bench: Bench) -> None:
     """A token is worth what its signature covers, and only if all of it is compared.
@@ -125,6 +126,7 @@ def _flipped(content: bytes, at: int) -> str:
     references=("CWE-1391", "RFC8725-3.5"),
     remediation="Generate signing keys at random; ship none, and accept none from an example.",
     cost_s=1.0,
+    tier="gentle",
 )
 async def weak_secrets(bench: Bench) -> None:
     """A secret from a tutorial is known to everybody who reads it.

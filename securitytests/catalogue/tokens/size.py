@@ -31,6 +31,7 @@ _GROWTH_BYTES = 16 * 2**20
     references=("CWE-400",),
     remediation="Look at a token's length before anything else, and bound what strangers may send.",
     cost_s=1.5,
+    tier="destructive",
     alone=True,
 )
 async def oversized(bench: Bench) -> None:
