@@ -1,7 +1,7 @@
 """A real browser: the system's Chromium without a window, kept to the service under audit.
 
-It sends nothing anywhere else: no background services, and every name but the service's leads
-nowhere.
+It sends nothing anywhere else: no background services, every name but the service's leads nowhere,
+and of this machine's other services none is reached: a hostile text may ask for them.
 """
 
 import contextlib
@@ -10,11 +10,12 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from securitytests.probe.stream import Endpoint
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route, WebSocketRoute
 
 #: Under which of these names a Chromium is looked for.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,6 +31,9 @@ ARGUMENTS = (
     "--disable-quic",
     "--no-first-run",
 )
+
+#: What reaches a network, and the ports it means where a URL names none.
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 #: How long a browser may take to start.
 _START_MS = 20_000
@@ -65,7 +69,13 @@ async def opened(executable: Path, endpoint: Endpoint) -> AsyncIterator["Page"]:
                 args=[*ARGUMENTS, *_sandbox(), f"--host-resolver-rules={_rules(endpoint)}"],
             )
             try:
-                context = await browser.new_context(ignore_https_errors=True)
+                context = await browser.new_context(
+                    ignore_https_errors=True, service_workers="block"
+                )
+                await context.route(lambda url: not _of_the_service(url, endpoint), _abort)
+                await context.route_web_socket(
+                    lambda url: not _of_the_service(url, endpoint), _hang_up
+                )
                 yield await context.new_page()
             finally:
                 await browser.close()
@@ -83,6 +93,23 @@ async def shows(page: "Page", text: str, within_ms: float) -> bool:
     except NotShownError:
         return False
     return True
+
+
+def _of_the_service(url: str, endpoint: Endpoint) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS:
+        return True  # data: and the like, which reach nobody
+    port = parts.port or _PORTS[parts.scheme]
+    named = {endpoint.server_name, endpoint.address}
+    return port == endpoint.port and parts.hostname in named
+
+
+async def _abort(route: "Route") -> None:
+    await route.abort("blockedbyclient")
+
+
+async def _hang_up(socket: "WebSocketRoute") -> None:
+    await socket.close()
 
 
 def _sandbox() -> tuple[str, ...]:

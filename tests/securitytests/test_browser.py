@@ -88,6 +88,30 @@ async def test_it_reaches_the_service_and_nobody_else():
         assert failed
 
 
+@pytest.mark.slow
+async def test_other_services_of_this_machine_are_not_reached():
+    asked = []
+
+    async def note(reader, writer):
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(note, "127.0.0.1", 0) as other, shown("x") as (page, _):
+        elsewhere = f"127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        failed = await page.evaluate(
+            """async (elsewhere) => [
+                await fetch(`http://${elsewhere}/`, {mode: 'no-cors'}).then(() => 0, () => 1),
+                await new Promise((done) => {
+                    new WebSocket(`ws://${elsewhere}/`).onclose = () => done(1)
+                }),
+                await fetch(location.href).then(() => 0, () => 1),
+            ]""",
+            elsewhere,
+        )
+    assert failed == [1, 1, 0]
+    assert asked == []
+
+
 async def test_what_the_browser_cannot_do_is_told(tmp_path):
     endpoint = endpoint_of("ws://127.0.0.1:9/")
     with pytest.raises(browser.BrowserFailedError, match="no-browser: "):
