@@ -103,6 +103,11 @@ def _of_templates(target: Target) -> Iterator[str]:
             " lists 'message'; give the first message, with {token} in it"
         )
     templates = [("publish.message", target.publish.message, "{event}")]
+    spelled = target.authentication
+    if "message" in spelled.methods and spelled.message is not None:
+        templates.append(("authentication.message", spelled.message, "{token}"))
+    if "header" in spelled.methods:
+        templates.append(("authentication.header_value", spelled.header_value, "{token}"))
     if target.publish.with_token is not None:
         templates += [("publish.with_token", target.publish.with_token, p) for p in _OWN_TOKEN]
     if target.subscribe.filtered is not None:
@@ -148,6 +153,12 @@ def _of_tokens(target: Target) -> Iterator[str]:
             " where tokens come from"
         )
     if signing is None:
+        for kind in ("subscribe", "publish"):
+            if target.authentication.methods and target.tokens and kind not in target.tokens:
+                yield (
+                    f"key `tokens.{kind}`: missing, though `authentication.methods` is given; say"
+                    " where such tokens come from"
+                )
         return
     given = [signing.environment, signing.command, signing.file]
     if sum(source is not None for source in given) != 1:

@@ -25,6 +25,8 @@ methods = ["query", "header", "message"]
 message = '{"type":"auth","token":"{token}"}'
 [tokens.subscribe]
 environment = "A_TOKEN"
+[tokens.publish]
+environment = "A_TOKEN"
 """
 WAIVER = """\
 [[waivers]]
@@ -108,6 +110,18 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
         ('[authentication]\nmethods = ["cookie"]', "key `authentication.methods[0]`: Invalid enum"),
         ('[authentication]\nmethods = ["message"]', "key `authentication.message`: missing"),
         ('[authentication]\nmethods = ["query"]', "key `tokens`: missing"),
+        (
+            '[authentication]\nmethods = ["query"]\n[tokens.subscribe]\nenvironment = "A"',
+            "key `tokens.publish`: missing",
+        ),
+        (
+            '[authentication]\nmethods = ["message"]\nmessage = "secret"',
+            "key `authentication.message`: expected a template with {token} in it",
+        ),
+        (
+            '[authentication]\nmethods = ["header"]\nheader_value = "Bearer token"',
+            "key `authentication.header_value`: expected a template with {token} in it",
+        ),
         ("[tokens.subscribe]", "key `tokens.subscribe`: expected exactly one of"),
         (
             '[tokens.publish]\nenvironment = "A"\ncommand = ["b"]',
