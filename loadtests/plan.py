@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def sought(self) -> tuple[Claim, ...]:
-        """What one repeat must keep: the objectives, or no loss and the latency claimed.
+        """What one repeat must keep: the objectives; in a search, no loss and what is claimed.
 
         What a search answers, and whether the target died, only the run as a whole can tell.
         """
@@ -76,11 +76,15 @@ class Plan(msgspec.Struct, frozen=True):
         texts = (SURVIVAL["target_deaths"], *(self.scenario.proves if seeks else ()))
         of_the_whole = {parsing.parse(text, name).metric for text in texts}
         given = tuple(one for one in self.objectives if one.metric not in of_the_whole)
-        if given or not seeks:
+        if not seeks:
             return given
-        latency = (f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items())
-        texts = (SURVIVAL["deliveries_lost"], "thinned = 0", "refused = 0", *latency)
-        return tuple(parsing.parse(text, name) for text in texts)
+        wanted: list[str] = []
+        if all(one.metric != "deliveries_lost" for one in given):
+            wanted.append(SURVIVAL["deliveries_lost"])  # a pace at which some is lost is not kept
+        if not given:
+            wanted += ["thinned = 0", "refused = 0"]
+            wanted += [f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items()]
+        return (*given, *(parsing.parse(text, name) for text in wanted))
 
     @property
     def planned(self) -> int | None:

@@ -19,7 +19,7 @@ class Capacity(Scenario):
 
     Doubles until an objective is missed, bisects to a tenth, and confirms what is left three times
     in a row, first the clients at the rate asked for, then the rate at the clients asked for.
-    Objectives are the ones given, or no loss and the latency the claims speak of. Where the
+    Objectives are no loss, and the ones given or else the latency the claims speak of. Where the
     generator could not follow, or a quota or this machine's limits ended the search, the figure
     says so: then the target's own maximum is higher.
     """

@@ -83,6 +83,8 @@ def test_a_search_goes_by_the_claims_and_must_not_kill(profile: Profile, plan: M
     [
         (("lost = 0", "p99 < 20 ms"), ["deliveries_lost", "response_p99_us"]),
         (("lost = 0",), ["deliveries_lost"]),
+        (("lost < 5", "p99 < 20 ms"), ["deliveries_lost", "response_p99_us"]),
+        (("p99 < 20 ms",), ["response_p99_us", "deliveries_lost"]),
         # Only the run as a whole has these, so no repeat can be held to them.
         (("capacity_clients >= 10", "deaths = 0", "lost = 0"), ["deliveries_lost"]),
     ],
