@@ -1,8 +1,10 @@
 """The audit as SARIF 2.1.0, for code scanning.
 
-Rule ids are the checks' ids. A result has a fingerprint of its own (check and target, no figures,
-no addresses), so that the same finding is recognised in the next run. Waivers are suppressions.
-What a check that is not gating finds is a note.
+A result is what somebody has to look at: FAIL, INCONCLUSIVE, and WAIVED as a suppression; code
+scanning shows each one, whatever its kind. The rest is counted in the run's properties, and a check
+that did not run is a notification. Rule ids are the checks' ids. A result has a fingerprint of its
+own (check and target, no figures, no addresses), so that the same finding is recognised in the next
+run. What a check that is not gating finds is a note.
 """
 
 import hashlib
@@ -32,35 +34,41 @@ _LEVELS = {
     Severity.CRITICAL: "error",
 }
 
+#: What is a result; every other verdict is only counted.
 _KINDS = {
-    Verdict.PASS: "pass",
     Verdict.FAIL: "fail",
     Verdict.WAIVED: "fail",
     Verdict.INCONCLUSIVE: "review",
-    Verdict.NOT_APPLICABLE: "notApplicable",
 }
 
 
 def render(report: AuditReport, checks: Sequence[Check]) -> bytes:
     """Return the log; `checks` are the rules it speaks of."""
     rules = {check.id: at for at, check in enumerate(checks)}
-    done = [finding for finding in report.findings if finding.verdict in _KINDS]
+    results = [finding for finding in report.findings if finding.verdict in _KINDS]
+    missing = [finding for finding in report.findings if finding.verdict is Verdict.NOT_RUN]
     run = {
         "tool": {
             "driver": {
                 "name": "wsproof",
                 "version": report.version,
                 "semanticVersion": report.version,
+                # Validators want an address, and the project has none: what is spoken is named.
                 "informationUri": "https://datatracker.ietf.org/doc/html/rfc6455",
                 "rules": [_rule(check) for check in checks],
             }
         },
         "automationDetails": {"id": f"wsproof/{report.target}/"},
         "invocations": [
-            {"executionSuccessful": report.exit_code != 3, "exitCode": report.exit_code}
+            {
+                "executionSuccessful": report.exit_code != 3,
+                "exitCode": report.exit_code,
+                "toolExecutionNotifications": [_not_run(one, rules[one.id]) for one in missing],
+            }
         ],
-        "results": [_result(report, finding, rules[finding.id]) for finding in done],
+        "results": [_result(report, finding, rules[finding.id]) for finding in results],
         "columnKind": "utf16CodeUnits",
+        "properties": {"verdicts": report.counts},
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -78,7 +86,7 @@ def _rule(check: Check) -> dict[str, Any]:
         "properties": {
             "tags": ["security", *map(_tag, check.references)],
             "security-severity": _SCORES[check.severity],
-            "precision": "very-high",
+            "precision": "very-high" if check.gating else "medium",
         },
     }
     url = next(urls, None)
@@ -113,6 +121,14 @@ def _result(report: AuditReport, finding: Finding, rule: int) -> dict[str, Any]:
         waived = {"kind": "external", "status": "accepted", "justification": finding.waiver}
         result["suppressions"] = [waived]
     return result
+
+
+def _not_run(finding: Finding, rule: int) -> dict[str, Any]:
+    return {
+        "associatedRule": {"id": finding.id, "index": rule},
+        "level": "note",
+        "message": {"text": f"{finding.title}: not run: {finding.reason}."},
+    }
 
 
 def _fingerprint(report: AuditReport, finding: Finding) -> str:

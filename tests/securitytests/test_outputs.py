@@ -76,9 +76,11 @@ def test_what_is_only_reported_is_told_as_such_and_fails_no_job():
     (suite,) = junitparser.JUnitXml.fromstring(junit.render(TOLD))
     assert (suite.failures, suite.errors, suite.skipped) == (0, 0, 1)
     (run,) = json.loads(sarif.render(TOLD, discover()))["runs"]
-    assert [one["level"] for one in run["results"]] == ["none", "note"]
+    assert [one["level"] for one in run["results"]] == ["note"]
     rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
     assert rules["SC1"]["defaultConfiguration"]["level"] == "note"
+    precision = {name: rule["properties"]["precision"] for name, rule in rules.items()}
+    assert (precision["SC1"], precision["AU1"]) == ("medium", "very-high")
     assert TOLD.summary == "2 of 2 checks applicable: 1 PASS, 1 FAIL (1 reported only)"
     for written in (markdown.render(TOLD), page.render(TOLD), table.findings(TOLD).encode()):
         assert b"FAIL (reported only)" in written
@@ -182,10 +184,8 @@ def test_sarif_knows_a_finding_again_and_says_what_code_scanning_reads():
     (run,) = json.loads(sarif.render(REPORT, discover()))["runs"]
     results = {result["ruleId"]: result for result in run["results"]}
     assert {name: result["kind"] for name, result in results.items()} == {
-        "AU1": "pass",
         "AU5": "review",
         "HS1": "fail",
-        "HS5": "notApplicable",
         "RL1": "fail",
     }
     assert results["RL1"]["suppressions"][0]["status"] == "accepted"
@@ -197,6 +197,27 @@ def test_sarif_knows_a_finding_again_and_says_what_code_scanning_reads():
     assert rule["id"] == "HS1"
     assert float(rule["properties"]["security-severity"]) == 8.0
     assert "external/cwe/cwe-1385" in rule["properties"]["tags"]
+
+
+def test_a_green_audit_gives_code_scanning_nothing_to_show():
+    green = msgspec.structs.replace(
+        REPORT,
+        findings=(finding("AU1", Verdict.PASS), finding("HS5", Verdict.NOT_APPLICABLE)),
+    )
+    (run,) = json.loads(sarif.render(green, discover()))["runs"]
+    assert run["results"] == []
+    assert run["properties"] == {"verdicts": {"PASS": 1, "NOT_APPLICABLE": 1}}
+
+
+def test_sarif_counts_every_verdict_and_notes_what_did_not_run():
+    (run,) = json.loads(sarif.render(REPORT, discover()))["runs"]
+    counted = {str(verdict): count for verdict, count in REPORT.counts.items()}
+    assert run["properties"]["verdicts"] == counted
+    (invocation,) = run["invocations"]
+    (noted,) = invocation["toolExecutionNotifications"]
+    rules = run["tool"]["driver"]["rules"]
+    assert rules[noted["associatedRule"]["index"]]["id"] == noted["associatedRule"]["id"] == "SE2"
+    assert "not run" in noted["message"]["text"]
 
 
 class Tags(html.parser.HTMLParser):
