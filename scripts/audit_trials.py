@@ -67,5 +67,5 @@ def twins(
             try_twins(targets, repeats, drawn, tell.twin, only=only, real_time=real_time)
         )
     print(f"Evidence: {recorder.twins(tried, real_time=real_time, only=only)}", file=sys.stderr)
-    print(table.twins(tried))
-    return twins_exit_code(tried)
+    print(table.twins(tried, whole=only is None))
+    return twins_exit_code(tried, whole=only is None)

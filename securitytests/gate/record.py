@@ -23,9 +23,11 @@ from securitytests.gate.mutation import Trial, mutation_exit_code
 from securitytests.gate.plan import Plan
 from securitytests.gate.run import Outcome
 from securitytests.gate.twins import (
+    LEAST_APPLICABLE,
     TwinRun,
     broad_services,
     most_false_alarms,
+    narrow_services,
     twins_exit_code,
 )
 
@@ -121,9 +123,10 @@ class AuditRecorder:
                     run_id,
                     "twins",
                     ("correct services", ""),
-                    twins_exit_code(runs),
+                    twins_exit_code(runs, whole=False),
                     twin_metrics(runs),
                     {"repeats": len(runs), "real_time": real_time, "only": only},
+                    (_narrowness_of(runs) if only is None else "",),
                 )
             )
 
@@ -167,6 +170,12 @@ def stall_of(plan: Plan, outcome: Outcome) -> str:
         f"the audit itself stood still for {outcome.stalled_s:.1f} s, and deadlines are judged to"
         f" {tolerated_s:g} s: the machine is too busy"
     )
+
+
+def _narrowness_of(runs: Sequence[TwinRun]) -> str:
+    """Say on which correct services too few checks were applicable, or nothing."""
+    names = ", ".join(narrow_services(runs))
+    return f"fewer than {LEAST_APPLICABLE} applicable checks on {names}" if names else ""
 
 
 def _parameters(plan: Plan) -> dict[str, Scalar]:

@@ -15,10 +15,13 @@ from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verd
 from securitytests.gate.plan import make_plan
 from securitytests.gate.run import Gate, Outcome
 
-#: A service below this many applicable checks says little about them.
+#: A service on which fewer applicable checks come to a verdict says little about them.
 LEAST_APPLICABLE = 40
 
 _UNDECIDED = frozenset({Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
+
+#: Verdicts a check comes to where it is applicable.
+_DECIDED = frozenset({Verdict.PASS, Verdict.FAIL, Verdict.WAIVED})
 
 TellTwin = Callable[["TwinRun", int, int], None]
 
@@ -27,8 +30,9 @@ class TwinRun(msgspec.Struct, frozen=True):
     """One run of the gate against a correct service.
 
     `verdicts` by check; `alarms` are the checks that failed, gating or not, and `undecided` the
-    gating ones that came to no verdict, with the reasons; `defect` says why the service could not
-    be tried at all; `stalled_s` how long the audit itself stood still at most.
+    gating ones that came to no verdict, with the reasons; `applicable` counts the applicable ones
+    that did; `defect` says why the service could not be tried at all; `stalled_s` how long the
+    audit itself stood still at most.
     """
 
     service: str
@@ -115,7 +119,7 @@ def judge_run(service: str, seed: int, outcome: Outcome) -> TwinRun:
         verdicts={one.id: one.verdict for one in found},
         alarms={one.id: one.reason for one in found if one.verdict is Verdict.FAIL},
         undecided={one.id: one.reason for one in found if one.verdict in _UNDECIDED and one.gating},
-        applicable=sum(one.verdict is not Verdict.NOT_APPLICABLE for one in found),
+        applicable=sum(one.verdict in _DECIDED for one in found),
         total=len(found),
         defect="",
         seconds=round(outcome.seconds, 2),
@@ -135,16 +139,29 @@ def most_false_alarms(runs: Sequence[TwinRun]) -> float | None:
 
 def broad_services(runs: Sequence[TwinRun]) -> Mapping[str, int]:
     """Return the least number of applicable checks of each service that has enough of them."""
+    return {name: count for name, count in _least(runs).items() if count >= LEAST_APPLICABLE}
+
+
+def narrow_services(runs: Sequence[TwinRun]) -> Mapping[str, int]:
+    """Return the least number of applicable checks of each service that has too few of them."""
+    return {name: count for name, count in _least(runs).items() if count < LEAST_APPLICABLE}
+
+
+def _least(runs: Sequence[TwinRun]) -> Mapping[str, int]:
     least: dict[str, int] = {}
     for run in runs:
         least[run.service] = min(run.applicable, least.get(run.service, run.applicable))
-    return {name: count for name, count in least.items() if count >= LEAST_APPLICABLE}
+    return least
 
 
-def twins_exit_code(runs: Sequence[TwinRun]) -> ExitCode:
-    """Return 0 if every run was clean, 1 after a false alarm, 3 if anything was undecided."""
+def twins_exit_code(runs: Sequence[TwinRun], *, whole: bool) -> ExitCode:
+    """Return 0 if every run was clean, 1 after a false alarm, 3 if anything was undecided.
+
+    Of `whole` runs, of every check and not of chosen ones, a service on which too few are
+    applicable leaves it undecided as well.
+    """
     if any(run.alarms for run in runs):
         return ExitCode.BROKEN
-    if not runs or not all(run.clean for run in runs):
+    if not runs or not all(run.clean for run in runs) or (whole and narrow_services(runs)):
         return ExitCode.NO_VERDICT
     return ExitCode.HOLDS

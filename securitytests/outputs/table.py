@@ -1,6 +1,6 @@
 """The audit, the catalogue and the mutants as plain text for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from monitor.contract.verdicts import Verdict
 from securitytests.check import Check, Claim
@@ -10,6 +10,7 @@ from securitytests.gate.twins import (
     TwinRun,
     broad_services,
     most_false_alarms,
+    narrow_services,
 )
 from securitytests.outputs.report import AuditReport
 from securitytests.probe.transcript import render as render_transcript
@@ -60,8 +61,11 @@ def trials(tried: Sequence[Trial]) -> str:
     return "\n".join([*lines, f"{detected}/{len(tried)}  detected/seeded"])
 
 
-def twins(runs: Sequence[TwinRun]) -> str:
-    """Return one line a run against a correct service, then false alarms and their bound."""
+def twins(runs: Sequence[TwinRun], *, whole: bool) -> str:
+    """Return one line a run against a correct service, then false alarms and their bound.
+
+    Of `whole` runs, of every check, services are named on which too few are applicable.
+    """
     lines = []
     for run in runs:
         word = "clean" if run.clean else "ALARM" if run.alarms else "UNDECIDED"
@@ -76,11 +80,17 @@ def twins(runs: Sequence[TwinRun]) -> str:
             lines.append(f"          the audit itself stood still for {run.stalled_s:.1f} s")
     clean = sum(run.clean for run in runs)
     alarms = sum(len(run.alarms) for run in runs)
-    broad = broad_services(runs)
     bound = most_false_alarms(runs)
     lines += ["", f"{alarms}/{clean}  false alarms/clean runs, of {len(runs)} runs"]
     if bound is not None:
         lines.append(f"fewer than {bound:.0%} of runs raise one (3/n, 95 % confidence)")
-    named = ", ".join(f"{name} ({count})" for name, count in broad.items()) or "none"
-    lines.append(f"services with at least {LEAST_APPLICABLE} applicable checks: {named}")
+    broad = _named(broad_services(runs)) or "none"
+    lines.append(f"services with at least {LEAST_APPLICABLE} applicable checks: {broad}")
+    if whole and narrow_services(runs):
+        narrow = _named(narrow_services(runs))
+        lines.append(f"no verdict: services with fewer than {LEAST_APPLICABLE}: {narrow}")
     return "\n".join(lines)
+
+
+def _named(services: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in services.items())
