@@ -1,11 +1,12 @@
 """Claims that security checks carry: counts the checks' verdicts, for the one comparator.
 
 TRUE needs every carrying check to PASS; one FAIL makes the claim FALSE; whatever did not run,
-could not decide, was declined or waived leaves it UNPROVEN.
+could not decide, was declined or waived leaves it UNPROVEN. So does a check the claim names by its
+id and the audit does not know: the gate that made it was a smaller one.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -17,6 +18,9 @@ from monitor.contract.verdicts import Verdict
 
 #: A check named by itself, neither a pattern nor the name of a claim.
 _ID = re.compile(r"[A-Z]+\d+")
+
+#: Checks that are named of those an audit does not know.
+_NAMED = 3
 
 
 def findings(run: Run) -> tuple[Finding, ...]:
@@ -86,7 +90,7 @@ def why_not(claim: Claim, run: Run) -> str:
         key=lambda one: (order.index(one.verdict), one.id),
     )
     told = [f"{one.id} is {one.verdict}" for one in others]
-    return ", ".join([*told, *(f"{name} is not in the audit" for name in absent)])
+    return ", ".join([*told, *_told_absent(absent)])
 
 
 def _absent(claim: Claim, run: Run) -> tuple[str, ...]:
@@ -94,6 +98,17 @@ def _absent(claim: Claim, run: Run) -> tuple[str, ...]:
     known = {finding.id for finding in findings(run)}
     named = (name for name in claim.checks if _ID.fullmatch(name))
     return tuple(name for name in named if name not in known)
+
+
+def _told_absent(absent: Sequence[str]) -> list[str]:
+    """Name one or a few checks that are not in the audit, and count the others."""
+    if not absent:
+        return []
+    if len(absent) == 1:
+        return [f"{absent[0]} is not in the audit"]
+    named, others = absent[:_NAMED], len(absent) - _NAMED
+    more = f" and {others} more" if others > 0 else ""
+    return [f"{', '.join(named)}{more} are not in the audit"]
 
 
 def _set(parameter: Scalar) -> bool:

@@ -13,6 +13,7 @@ from reports.claimsfile import with_claims
 from reports.files import write_atomically
 from reports.regions import find_regions
 from reports.runs import Evidence
+from scripts.carrying import spelled_out
 
 #: Claims, and the target they are about; None where they are about any.
 Judges = tuple[tuple[Claim, ...], str | None]
@@ -49,7 +50,7 @@ def adopt_chapter(
     if adoption.claims or claims.is_file():
         document = os.path.relpath(file.resolve(), claims.resolve().parent)
         text, judging = with_claims(claims, adoption.claims, Path(document).as_posix())
-        target = None
+        judging, target = spelled_out(judging), None
     composed = compose(file, judging, target, evidence, text=adoption.text, force=force)
     print(composed.diff(), end="")
     _tell(adoption, file, claims)

@@ -1,20 +1,24 @@
 """`make chapter`: make the runs that a chapter rests on and that today's monitor has not had yet.
 
-A run counts if it measured the monitor as it is now and is not INVALID.
+A run counts if it measured the monitor as it is now and is not INVALID; an audit, if it tried every
+check there is now.
 """
 
 import subprocess
 import sys
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import monitor
 from monitor.contract.evidence import RunRecord
 from monitor.contract.provenance import digest_tree
 from monitor.contract.verdicts import ExitCode, RunVerdict, WsproofError
+from reports.checks import findings
 from reports.runs import Evidence
 from reports.sources import AUDIT, is_from
 from scripts.cli.app import DEFAULT_RUNS
 from scripts.cli.report import chosen_claims, evidence_folders
+from securitytests.check import discover
 
 _WSPROOF = ("-m", "scripts.wsproof")
 
@@ -30,13 +34,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 _MADE = (ExitCode.HOLDS, ExitCode.BROKEN, ExitCode.NO_VERDICT)
 
 
-def missing(evidence: Evidence, target: str | None, code_sha256: str) -> tuple[str, ...]:
-    """Return the sources of which no run of this target and code is there."""
+def missing(
+    evidence: Evidence, target: str | None, code_sha256: str, checks: AbstractSet[str]
+) -> tuple[str, ...]:
+    """Return the sources of which no run of this target and code, and of `checks`, is there."""
     found = {
         source
         for run in evidence
         for source in COMMANDS
         if is_from(source, run.record) and _counts(run.record, target, code_sha256)
+        if source != AUDIT or checks <= {finding.id for finding in findings(run)}
     }
     return tuple(source for source in COMMANDS if source not in found)
 
@@ -72,7 +79,8 @@ def main() -> int:
 def _missing_now() -> tuple[str, ...]:
     _, _, target = chosen_claims(None)
     code_sha256 = digest_tree(Path(monitor.__file__).parent)
-    return missing(Evidence(evidence_folders(DEFAULT_RUNS)), target, code_sha256)
+    checks = {check.id for check in discover()}
+    return missing(Evidence(evidence_folders(DEFAULT_RUNS)), target, code_sha256, checks)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,14 @@ def test_a_claim_on_checks_is_true_only_if_all_that_carry_it_pass(
     assert (judgement.verdict, judgement.reason) == (expected, reason)
 
 
+def test_checks_an_audit_does_not_know_are_named_or_counted(tmp_path):
+    synthetic.write_audit(tmp_path, {"HS1": "PASS"})
+    two = synthetic.changed(CLAIM, checks=("ID1", "ID2"))
+    assert stands(tmp_path, two).reason == "ID1, ID2 are not in the audit"
+    many = synthetic.changed(CLAIM, checks=("ID1", "ID2", "ID3", "CN1", "CN2"))
+    assert stands(tmp_path, many).reason == "ID1, ID2, ID3 and 2 more are not in the audit"
+
+
 def test_a_claim_that_no_check_of_the_audit_carries_is_unproven(tmp_path):
     synthetic.write_audit(tmp_path, {"HS1": "PASS"})
     claim = synthetic.changed(CLAIM, checks=("idle", "ID*"))

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor.contract.claims import load_claims, load_claims_document
+from monitor.contract.claims import load_claims_document
 from reports.chapter import compose, read_document
 from reports.runs import Evidence
 from reports.sentences import misplaced
+from scripts.cli.report import chosen_claims
 from tests.reports.conftest import CLAIMS
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +19,8 @@ REPAIR = "repair it with `make chapter`"
 
 @pytest.fixture(scope="module")
 def checked():
-    return compose(
-        CHAPTER, load_claims(CLAIMS), "reference monitor", Evidence([KEPT]), same_runs=True
-    )
+    _, claims, target = chosen_claims(None)
+    return compose(CHAPTER, claims, target, Evidence([KEPT]), same_runs=True)
 
 
 def test_every_table_and_list_is_what_the_kept_evidence_says(checked):

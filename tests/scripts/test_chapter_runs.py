@@ -14,8 +14,8 @@ TARGET = "reference monitor"
 CODE = synthetic.PROVENANCE.code_sha256
 
 
-def lacking(folder, target=TARGET, code=CODE):
-    return missing(Evidence([folder]), target, code)
+def lacking(folder, target=TARGET, code=CODE, checks=frozenset({"HS1"})):
+    return missing(Evidence([folder]), target, code, checks)
 
 
 def test_everything_is_missing_where_nothing_was_run(tmp_path):
@@ -42,6 +42,12 @@ def test_runs_of_other_code_of_another_service_or_without_a_verdict_do_not_count
 def test_an_audit_of_some_checks_does_not_count(tmp_path):
     synthetic.write_audit(tmp_path, {"HS1": "PASS"}, only="HS*")
     assert AUDIT in lacking(tmp_path)
+
+
+def test_an_audit_by_a_gate_that_has_grown_since_does_not_count(tmp_path):
+    synthetic.write_audit(tmp_path, {"HS1": "PASS"})
+    assert AUDIT not in lacking(tmp_path)
+    assert AUDIT in lacking(tmp_path, checks={"HS1", "HS2"})
 
 
 @pytest.fixture
