@@ -31,6 +31,20 @@ class Trial(msgspec.Struct, frozen=True):
     strays: tuple[str, ...]
     defect: str
 
+    @property
+    def word(self) -> str:
+        """How it went: caught, missed, undecided (what must catch it came to no verdict), defect.
+
+        A named check that passed, was waived or was not applicable let the flaw pass.
+        """
+        if self.defect:
+            return "defect"
+        if self.detected:
+            return "caught"
+        named = {self.verdicts.get(name, Verdict.NOT_RUN) for name in self.caught_by}
+        passed = named - {Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_RUN}
+        return "missed" if passed else "undecided"
+
 
 class TwinRun(msgspec.Struct, frozen=True):
     """One run of the gate against a correct service: each check's verdict, and false alarms.

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from monitor.contract.verdicts import Verdict
 from reports.dossier import Dossier
 from reports.exhibits import Section, Table, table
 from reports.gate import Trial, trials
 from reports.sources import MUTANTS
 from reports.wording import plural
+
+#: How flaws are named that were not caught.
+_TOLD = {"missed": "Not caught", "undecided": "No verdict", "defect": "Could not be tried"}
 
 
 @table(Section.SECURITY, source=MUTANTS)
@@ -18,13 +20,12 @@ def seeded_flaws(dossier: Dossier) -> Table | None:
         return None
     claims = dict.fromkeys(one.claim for one in sorted(found, key=lambda one: one.claim or "~"))
     rows = [_row(_label(claim), [one for one in found if one.claim == claim]) for claim in claims]
-    missed = [one.mutant for one in found if not one.detected and not _undecided(one)]
-    undecided = [one.mutant for one in found if not one.detected and _undecided(one)]
     strays = [f"{one.mutant} by {', '.join(one.strays)}" for one in found if one.strays]
     met = "every check" if dossier.record.parameters.get("full") else "three others as controls"
     notes = [f"Each flaw met the checks that must catch it, and {met}."]
-    notes += [f"Not caught: {', '.join(missed)}."] if missed else []
-    notes += [f"No verdict: {', '.join(undecided)}."] if undecided else []
+    for word, told in _TOLD.items():
+        those = [one.mutant for one in found if one.word == word]
+        notes += [f"{told}: {', '.join(those)}."] if those else []
     notes += [f"Caught by a check that should not: {'; '.join(strays)}."] if strays else []
     return Table(
         ("Claim", "Detected", "Seeded"),
@@ -32,11 +33,6 @@ def seeded_flaws(dossier: Dossier) -> Table | None:
         frozenset({1, 2}),
         (*notes, f"{plural(len(found), 'flaw')}; nothing is claimed beyond them."),
     )
-
-
-def _undecided(trial: Trial) -> bool:
-    """Tell whether no named check let the flaw pass, but one came to no verdict."""
-    return all(trial.verdicts.get(name) is not Verdict.PASS for name in trial.caught_by)
 
 
 def _row(label: str, those: Sequence[Trial]) -> tuple[str, str, str]:

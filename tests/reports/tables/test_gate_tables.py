@@ -4,12 +4,15 @@ import msgspec
 import pytest
 
 from monitor.contract.evidence import load_run
+from monitor.contract.verdicts import Verdict
 from reports.dossier import open_dossier
 from reports.gate import Trial
 from reports.runs import Evidence
 from reports.sources import MUTANTS, TWINS, Sources, is_from
 from reports.tables.false_alarms import false_alarms
-from reports.tables.seeded_flaws import _undecided, seeded_flaws
+from reports.tables.seeded_flaws import seeded_flaws
+from securitytests.gate.mutation import judge_trial
+from securitytests.mutants.registry import Mutant
 from tests.reports import synthetic
 
 
@@ -24,11 +27,30 @@ def test_flaws_are_counted_and_a_missed_one_is_named(tmp_path):
     assert "Not caught: slipped-through." in made.notes
 
 
-def test_a_flaw_without_a_verdict_is_not_said_to_have_passed(tmp_path):
-    run = load_run(synthetic.write_trials(tmp_path, caught=("good",), missed=("open",)))
-    line = next(one for one in run.lines("mutants.jsonl") if one["mutant"] == "open")
-    assert not _undecided(msgspec.convert(line, Trial))
-    assert _undecided(msgspec.convert({**line, "verdicts": {"HS1": "INCONCLUSIVE"}}, Trial))
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        (Verdict.PASS, "missed"),
+        (Verdict.WAIVED, "missed"),
+        (Verdict.NOT_APPLICABLE, "missed"),
+        (Verdict.INCONCLUSIVE, "undecided"),
+        (Verdict.NOT_RUN, "undecided"),
+    ],
+)
+def test_a_flaw_is_told_as_the_gate_itself_tells_it(verdict, word):
+    flaw = Trial("open", "it is open", None, ("HS1",), (), {"HS1": verdict}, False, (), "")
+    assert flaw.word == word
+    judged = judge_trial(Mutant("open", "it is open", None, ("HS1",), (), None), flaw.verdicts, 1.0)
+    assert judged.word == word.upper()
+
+
+def test_a_flaw_that_could_not_be_tried_is_neither_missed_nor_undecided(tmp_path):
+    run = load_run(synthetic.write_trials(tmp_path, caught=("good",), missed=("broken",)))
+    flaws = [
+        msgspec.convert({**line, "defect": "" if line["detected"] else "no such snippet"}, Trial)
+        for line in run.lines("mutants.jsonl")
+    ]
+    assert [one.word for one in flaws] == ["caught", "defect"]
 
 
 def test_clean_runs_bound_the_share_of_false_alarms(tmp_path):
