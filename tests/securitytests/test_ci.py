@@ -68,10 +68,26 @@ def test_actions_are_pinned_and_checkouts_keep_no_credentials():
     for step in steps():
         if "uses" in step:
             assert re.fullmatch(r"[\w-]+/[\w/-]+@v[0-9]+(\.[0-9]+)*", step["uses"]), step
-    for path in WORKFLOWS:
-        for job in jobs_of(path).values():
-            checkouts = [one for one in job["steps"] if "actions/checkout" in one.get("uses", "")]
-            assert [one["with"]["persist-credentials"] for one in checkouts] == [False]
+    checkouts = [one for one in steps() if "actions/checkout" in one.get("uses", "")]
+    kept = [one.get("with", {}).get("persist-credentials", True) for one in checkouts]
+    assert kept == [False] * len(kept) != []
+
+
+def test_the_example_has_the_least_permissions_and_secrets_in_one_step():
+    (job,) = EXAMPLE.values()
+    allowed = {"contents": "read", "security-events": "write"}
+    assert job["permissions"].items() <= allowed.items()
+    assert job["timeout-minutes"] <= 30
+    with_secrets = [one for one in job["steps"] if "secrets." in str(one)]
+    assert ["wsproof audit" in one.get("run", "") for one in with_secrets] == [True]
+    assert "secrets." not in str({key: job[key] for key in job if key != "steps"})
+
+
+def test_what_was_not_written_is_not_uploaded():
+    uploads = [one for one in steps() if "upload-sarif" in one.get("uses", "")]
+    assert len(uploads) == 2
+    for step in uploads:
+        assert f"hashFiles('{step['with']['sarif_file']}') != ''" in step["if"]
 
 
 def test_no_text_of_an_event_is_put_into_a_shell():
