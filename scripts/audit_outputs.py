@@ -27,14 +27,20 @@ class Outputs:
     markdown: Path | None = None
 
     def require_writable(self) -> None:
-        """See that every file can be written, by making and removing one beside it.
+        """See that every file can be written, then remove those an earlier audit has left.
+
+        An audit that comes to no end must not leave the findings of another as its own.
 
         Raises:
-            UsageError: one cannot; nothing was audited in vain.
+            UsageError: one cannot be written; nothing was audited in vain, and nothing removed.
         """
-        for path in (self.json, self.junit, self.sarif, self.html, self.markdown):
-            if path is not None and path != STDOUT:
-                _require_writable(path)
+        given = (self.json, self.junit, self.sarif, self.html, self.markdown)
+        files = [path for path in given if path is not None and path != STDOUT]
+        for path in files:
+            _require_writable(path)
+        for path in files:
+            if path.is_file():
+                path.unlink()
 
     def write(self, report: AuditReport) -> None:
         """Write every format; print the table unless standard output holds one of them.
