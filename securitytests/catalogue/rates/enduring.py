@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from monitor.contract.verdicts import Verdict
 from securitytests.bench import Bench
 from securitytests.catalogue.rates.calm import require_calm, require_calm_again
-from securitytests.catalogue.rates.floods import ABUSERS, Flood, flooding
-from securitytests.judging import withstood
-from securitytests.watch import Watched
+from securitytests.catalogue.rates.floods import ABUSERS, Count, Flood, flooding
+from securitytests.judging import Judgement, withstood
 
 
 async def endure(bench: Bench, floods: Mapping[str, Flood], flood_s: float) -> None:
     """Measure an honest pair alone, then under each flood for `flood_s`; judge every flood.
 
-    Figures of each go to the evidence. Where a promise was missed the pair is measured alone once
+    A flood in which an abuser did nothing proves nothing of the service that withstood it. Figures
+    of each go to the evidence. Where a promise was missed the pair is measured alone once
     more: only a machine that is quiet again tells anything.
 
     Raises:
         CannotTellError: the machine is too busy, before the floods or after a failure.
     """
     await require_calm(bench)
-    watched: dict[str, Watched] = {}
+    judged: dict[str, tuple[Judgement, ...]] = {}
     for name, make in floods.items():
         with bench.variant(name):
             turn = await make(bench)
@@ -29,11 +29,20 @@ async def endure(bench: Bench, floods: Mapping[str, Flood], flood_s: float) -> N
                 await asyncio.sleep(flood_s)
             bench.figures[f"{name}_abusers"] = ABUSERS
             bench.figures[f"{name}_offered_per_s"] = round(count.done / seen.duration_s, 1)
-            watched[name] = seen
-    judged = {name: withstood(seen, bench.promises) for name, seen in watched.items()}
+            bench.figures[f"{name}_stopped_turns"] = count.stopped
+            judged[name] = (*withstood(seen, bench.promises), *_flooded(count))
     if any(one.verdict is not Verdict.PASS for found in judged.values() for one in found):
         await bench.close()
         await require_calm_again(bench)
     for name, found in judged.items():
         with bench.variant(name):
             bench.judge(*found)
+
+
+def _flooded(count: Count) -> tuple[Judgement, ...]:
+    """Judge that there was a flood: nothing to say where every abuser did something."""
+    if not count.idle:
+        return ()
+    wanted = f"{ABUSERS} abusers flood"
+    actual = f"{len(count.idle)} of them did not bring one turn to its end"
+    return (Judgement(Verdict.INCONCLUSIVE, wanted, actual),)

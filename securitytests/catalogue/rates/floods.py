@@ -44,10 +44,16 @@ Flood = Callable[[Bench], Awaitable[Turn]]
 
 
 class Count:
-    """What a flood has done so far."""
+    """What a flood has done so far.
+
+    `done` counts requests or messages, `stopped` turns the service kept from their end; `idle` are
+    the abusers that have not brought one turn to its end.
+    """
 
     def __init__(self) -> None:
         self.done = 0
+        self.stopped = 0
+        self.idle: set[str] = set()
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +61,8 @@ async def flooding(bench: Bench, turn: Turn) -> AsyncIterator[Count]:
     """Have every abuser take turn after turn while the block runs.
 
     `turn` is given the abuser's address and the connections it keeps, does one thing, and returns
-    how many requests or messages that was.
+    how many requests or messages that was. What else than the service ends an abuser is raised
+    when the block is done: there was no flood.
     """
     count = Count()
 
@@ -64,19 +71,24 @@ async def flooding(bench: Bench, turn: Turn) -> AsyncIterator[Count]:
         while True:
             next_at = bench.now() + _TICK_S
             try:
-                done = await turn(address, held)
+                count.done += await turn(address, held)
+                count.idle.discard(address)
             except _STOPPED:
-                done = 1
-            count.done += done
+                count.stopped += 1
             await asyncio.sleep(max(0.001, next_at - bench.now()))
 
-    tasks = [asyncio.create_task(abuse(bench.own_address())) for _ in range(ABUSERS)]
+    addresses = [bench.own_address() for _ in range(ABUSERS)]
+    count.idle.update(addresses)
+    tasks = [asyncio.create_task(abuse(address)) for address in addresses]
     try:
         yield count
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
 
 
 async def handshakes(bench: Bench) -> Turn:
