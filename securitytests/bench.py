@@ -22,7 +22,14 @@ from securitytests.judging import Attempt, CannotTellError, Judgement, NotApplic
 from securitytests.probe import http
 from securitytests.probe.client import Client, NotServedError, event_of
 from securitytests.probe.peer import Ending, Handshake, Peer
-from securitytests.probe.stream import PATIENCE_S, Stream, StreamEndedError, UnreachableError
+from securitytests.probe.stream import (
+    PATIENCE_S,
+    Endpoint,
+    NoSocketError,
+    Stream,
+    StreamEndedError,
+    UnreachableError,
+)
 from securitytests.probe.transcript import Transcript, trying
 from securitytests.server import Server
 from securitytests.tokens import Signed
@@ -35,7 +42,13 @@ UNMARKED_S = 0.5
 _LISTENED_S = 120.0
 
 #: What hinders the trying of a variant, and says nothing of the service.
-_ENDS_A_VARIANT = (CannotTellError, UnreachableError, StreamEndedError, NotServedError)
+_ENDS_A_VARIANT = (
+    CannotTellError,
+    NoSocketError,
+    UnreachableError,
+    StreamEndedError,
+    NotServedError,
+)
 
 
 class Bench:
@@ -162,12 +175,19 @@ class Bench:
         return address
 
     async def connect(
-        self, source: str | None = None, *, kernel_buffer_bytes: int | None = None
+        self,
+        source: str | None = None,
+        *,
+        endpoint: Endpoint | None = None,
+        kernel_buffer_bytes: int | None = None,
     ) -> Peer:
-        """Open a TCP (or TLS) connection and say nothing, from `source` or a fresh address."""
+        """Open a TCP (or TLS) connection and say nothing, from `source` or a fresh address.
+
+        `endpoint` is the service's own, unless TLS is to be spoken otherwise.
+        """
         self.server.budget.spend()
         stream = await Stream.open(
-            self.server.endpoint,
+            endpoint or self.server.endpoint,
             self.transcript,
             next(self._connections),
             source or self.address(),

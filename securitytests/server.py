@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +20,10 @@ from securitytests.tokens import Tokens
 
 
 class Budget:
-    """What an audit may use of a service: connections in all, and seconds. None: no bound."""
+    """How many connections an audit may make to a service, in all. None: no bound."""
 
-    def __init__(self, connections: int | None = None, seconds: float | None = None) -> None:
+    def __init__(self, connections: int | None = None) -> None:
         self._left = connections
-        self._ends = None if seconds is None else time.monotonic() + seconds
 
     def spend(self) -> None:
         """Take one connection.
@@ -33,12 +31,12 @@ class Budget:
         Raises:
             CannotTellError: the budget is used up.
         """
-        if self._ends is not None and time.monotonic() > self._ends:
-            raise CannotTellError("the budget of seconds is used up; raise --budget-seconds")
         if self._left is None:
             return
         if self._left == 0:
-            raise CannotTellError("the budget of connections is used up; raise it")
+            raise CannotTellError(
+                "the budget of connections is used up; raise --budget-connections"
+            )
         self._left -= 1
 
 

@@ -31,6 +31,9 @@ _LOOK_AGAIN_S = 0.02
 #: What a service that was killed leaves listening is gone within this; who still answers stays.
 _VACATED_S = 2.0
 
+#: How long a command of the profile may take, such as one that prints a token.
+_COMMAND_S = 30.0
+
 
 class Launch:
     """Context manager: the target as its profile describes it, started if the profile says how.
@@ -92,13 +95,20 @@ class Launch:
         """Run a command of the profile to its end and return its stdout; `where` names its key.
 
         Raises:
-            UsageError: it cannot be started, or ends with another status than 0.
+            UsageError: it cannot be started, does not end, or ends with another status than 0.
         """
         filled = self.filled(command, **values)
         try:
-            done = subprocess.run(filled, capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                filled, capture_output=True, text=True, check=True, timeout=_COMMAND_S
+            )
         except OSError as error:
             raise UsageError(f"{where}: {filled[0]} cannot be started: {error}") from error
+        except subprocess.TimeoutExpired as error:
+            raise UsageError(
+                f"{where}: the command did not end within {_COMMAND_S:g} s and was killed; it must"
+                " not wait for anybody"
+            ) from error
         except subprocess.CalledProcessError as error:
             raise UsageError(
                 f"{where}: the command ended with status {error.returncode}:"

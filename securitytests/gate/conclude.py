@@ -1,6 +1,7 @@
 """From what happened to a verdict: the rules of the gate. Pure."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -10,6 +11,9 @@ from monitor.contract.findings import Finding, Observation
 from monitor.contract.promises import Waiver
 from monitor.contract.verdicts import ExitCode, UsageError, Verdict
 from securitytests.check import Check
+
+#: Declined are checks by their ids, or some of a category: no pattern that takes them all.
+_OF_A_CATEGORY = re.compile(r"[A-Z]{2}[0-9*?]+")
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -37,24 +41,18 @@ class Conclusion(msgspec.Struct, frozen=True):
     waiver: str = ""
 
 
-def conclude(
-    check: Check, course: Course, waivers: Sequence[Waiver] = (), today: date = date.max
-) -> Conclusion:
+def conclude(check: Check, course: Course, waivers: Sequence[Waiver] = ()) -> Conclusion:
     """Conclude from the course of a check; no data never passes.
 
-    A waiver turns FAIL into WAIVED through its last day; afterwards the check fails for having
-    an expired waiver, whatever it found, until the waiver is renewed or removed.
+    A waiver turns what a check observed into WAIVED. That the service did not outlive the check,
+    or served nobody afterwards, is no such finding: nobody can answer for it.
     """
     conclusion = _unwaived(check, course)
-    waiver = next((one for one in waivers if fnmatchcase(check.id, one.check)), None)
-    if waiver is None:
+    waiver = next((one for one in waivers if one.check == check.id), None)
+    observed = conclusion.verdict is Verdict.FAIL and conclusion.deciding is not None
+    if waiver is None or not observed:
         return conclusion
     words = f"{waiver.owner}, until {waiver.expires}: {waiver.reason}"
-    if waiver.expired(today):
-        reason = f"its waiver expired on {waiver.expires} ({waiver.owner}); renew or remove it"
-        return Conclusion(Verdict.FAIL, reason, conclusion.deciding)
-    if conclusion.verdict is not Verdict.FAIL:
-        return conclusion
     return Conclusion(Verdict.WAIVED, conclusion.reason, conclusion.deciding, words)
 
 
@@ -95,7 +93,7 @@ def _sentence(observation: Observation) -> str:
     return f"{variant}expected {observation.expected}; got {observation.actual}"
 
 
-def declined(check: Check, reasons: dict[str, str]) -> str | None:
+def declined(check: Check, reasons: Mapping[str, str]) -> str | None:
     """Return why the profile declines a check, or None.
 
     By the id of the check or of its claim, globs allowed; a baseline carries no promise and
@@ -109,21 +107,51 @@ def declined(check: Check, reasons: dict[str, str]) -> str | None:
     return None
 
 
-def require_known(checks: Iterable[Check], declines: Iterable[str], waived: Iterable[str]) -> None:
-    """See that everything the profile declines or waives exists.
+def require_known(
+    checks: Iterable[Check], declines: Mapping[str, str], waived: Iterable[str]
+) -> None:
+    """See that what the profile declines or waives exists, and that nothing is both.
 
     Raises:
-        UsageError: a name matches no check and no claim.
+        UsageError: a name matches no check and no claim, or more than a category of checks; a
+            waiver is not for one check, or for one that is declined.
     """
-    every = tuple(checks)
-    for key, names in (("declined", declines), ("waivers", waived)):
-        for name in names:
-            known = any(fnmatchcase(one.id, name) or name == one.claim for one in every)
-            if not known:
-                raise UsageError(
-                    f"target profile: key `{key}`: {name!r} matches no check and no claim;"
-                    " `wsproof audit --list` shows them"
-                )
+    every = {one.id: one for one in checks}
+    for name in declines:
+        if name in {one.claim for one in every.values()}:
+            continue
+        if not _OF_A_CATEGORY.fullmatch(name) or not any(fnmatchcase(one, name) for one in every):
+            raise UsageError(
+                f"target profile: key `declined`: {name!r} matches no check and no claim: expected"
+                " the id of a check, a pattern of one category, such as 'HT*', or a claim;"
+                " `wsproof audit --list` shows them"
+            )
+    for name in waived:
+        if name not in every:
+            raise UsageError(
+                f"target profile: key `waivers`: {name!r} matches no check: expected the id of one;"
+                " `wsproof audit --list` shows them"
+            )
+        if declined(every[name], declines) is not None:
+            raise UsageError(
+                f"target profile: key `waivers`: contradictory: {name} is declined, too; keep one"
+            )
+
+
+def expired(waivers: Iterable[Waiver], today: date) -> dict[str, Conclusion]:
+    """Return the conclusion on each check whose waiver no longer holds, by its id.
+
+    It fails whatever would be found, and whether it would be conducted or not, until the waiver is
+    renewed or removed.
+    """
+    return {
+        one.check: Conclusion(
+            Verdict.FAIL,
+            f"key `waivers`: its waiver expired on {one.expires} ({one.owner}); renew or remove it",
+        )
+        for one in waivers
+        if one.expired(today)
+    }
 
 
 def exit_code(findings: Iterable[Finding], expected: Iterable[str]) -> ExitCode:

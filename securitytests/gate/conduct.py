@@ -14,7 +14,7 @@ from securitytests.check import Check
 from securitytests.gate.conclude import Course
 from securitytests.judging import CannotTellError, NotApplicableError
 from securitytests.probe.client import NotServedError
-from securitytests.probe.stream import StreamEndedError, UnreachableError
+from securitytests.probe.stream import NoSocketError, StreamEndedError, UnreachableError
 from securitytests.probe.transcript import trying
 from securitytests.server import Server
 
@@ -33,7 +33,11 @@ _NOT_WAITED_FOR = "max_token_lifetime_s"
 #: How long a process that serves nobody any more is given to be seen ending.
 _ENDING_S = 1.0
 
-_HINDERED = (CannotTellError, UnreachableError, StreamEndedError, NotServedError, TimeoutError)
+#: What lies with the service, where a client is not served.
+_UNSERVED = (UnreachableError, StreamEndedError, NotServedError)
+
+#: What lies with the audit or its profile: a budget, a token's command, this machine.
+_OURS = (CannotTellError, NoSocketError, WsproofError)
 
 
 class Conducted(msgspec.Struct, frozen=True):
@@ -49,33 +53,68 @@ async def conduct(check: Check, server: Server) -> Conducted:
     """Run one check between its brackets. Only a refusal of the guard is raised."""
     started = time.monotonic()
     bench = Bench(server, check.id)
-    problem = inapplicable = after = ""
-    most_s = longest_s(check, bench.promises)
-    before = await served(bench, "before")
-    if not before:
-        try:
-            async with asyncio.timeout(most_s):
-                await check.probe(bench)
-        except RefusedError:
-            raise
-        except NotApplicableError as error:
-            inapplicable = str(error)
-        except _HINDERED as error:
-            problem = str(error) or f"not done within {most_s:g} s"
-        except WsproofError as error:
-            problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a defect of the check proves nothing either way
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            problem = f"defect of the check: {error!r} in {where.name}, line {where.lineno}"
+    try:
+        course = await _between_brackets(check, bench)
+    finally:
         await bench.close()
-        after = await served(bench, "after")
-    await bench.close()
+    unserved = course.before or course.after
     # A process that is ending has closed its sockets a moment before it is gone.
-    gone = await asyncio.to_thread(server.launch.ended, _ENDING_S if after else 0.0)
+    gone = await asyncio.to_thread(server.launch.ended, _ENDING_S if unserved else 0.0)
     died = "the service ended during the check" if gone else ""
-    course = Course(tuple(bench.observations), before, after, died, problem, inapplicable)
+    course = msgspec.structs.replace(course, died=died)
     seconds = time.monotonic() - started
     return Conducted(course, bench.transcript.lines(), bench.figures, seconds)
+
+
+async def _between_brackets(check: Check, bench: Bench) -> Course:
+    """Return how the check went, but for whether the service outlived it.
+
+    What keeps the client of the audit itself from being served afterwards is a problem of the
+    audit, and no failure of the service.
+    """
+    try:
+        before = await served(bench, "before")
+    except _OURS as error:
+        before = _told(bench, error)
+    if before:
+        return Course(before=before)
+    inapplicable, problem = await _probe(check, bench)
+    await bench.close()
+    after = ""
+    try:
+        after = await served(bench, "after")
+    except _OURS as error:
+        problem = problem or f"no legitimate client after the check: {_told(bench, error)}"
+    return Course(
+        tuple(bench.observations), after=after, problem=problem, inapplicable=inapplicable
+    )
+
+
+async def _probe(check: Check, bench: Bench) -> tuple[str, str]:
+    """Run the check itself; return why there was nothing to check, and what kept it from ending."""
+    most_s = longest_s(check, bench.promises)
+    try:
+        async with asyncio.timeout(most_s):
+            await check.probe(bench)
+    except RefusedError:
+        raise
+    except NotApplicableError as error:
+        return str(error), ""
+    except TimeoutError as error:
+        return "", str(error) or f"not done within {most_s:g} s"
+    except (*_UNSERVED, *_OURS) as error:
+        return "", str(error)
+    except Exception as error:  # noqa: BLE001 - a defect of the check proves nothing either way
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return "", f"defect of the check: {error!r} in {where.name}, line {where.lineno}"
+    return "", ""
+
+
+def _told(bench: Bench, error: Exception) -> str:
+    """Return the text of what lies with us; a refusal of the guard is raised instead."""
+    if isinstance(error, RefusedError):
+        raise error
+    return bench.transcript.redact(str(error))
 
 
 def longest_s(check: Check, promises: Promises) -> float:
@@ -92,7 +131,11 @@ def longest_s(check: Check, promises: Promises) -> float:
 
 
 async def served(bench: Bench, when: str) -> str:
-    """Return why a legitimate publisher and subscriber are not served; empty if they are."""
+    """Return why a legitimate publisher and subscriber are not served; empty if they are.
+
+    Raises:
+        CannotTellError, NoSocketError, WsproofError: the audit could not try, whatever the service.
+    """
     try:
         with trying(f"legitimate client, {when}"):
             async with asyncio.timeout(BRACKET_S):
@@ -100,10 +143,8 @@ async def served(bench: Bench, when: str) -> str:
                 await pair.measure(BRACKET_S)
                 pair.publisher.peer.stream.close()
                 pair.subscriber.peer.stream.close()
-    except RefusedError:
-        raise
     except TimeoutError:
         return f"no service within {BRACKET_S:g} s"
-    except (*_HINDERED, WsproofError) as error:
+    except _UNSERVED as error:
         return bench.transcript.redact(str(error))
     return ""

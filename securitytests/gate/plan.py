@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 
 import msgspec
 
@@ -9,7 +10,7 @@ from monitor.contract.findings import Finding
 from monitor.contract.target import Target
 from monitor.contract.verdicts import UsageError, Verdict
 from securitytests.check import Check, Tier, discover, select
-from securitytests.gate.conclude import Conclusion, declined, require_known
+from securitytests.gate.conclude import Conclusion, declined, expired, require_known
 
 #: Told after each check: its finding, and how many are done of how many.
 Tell = Callable[[Finding, int, int], None]
@@ -63,8 +64,9 @@ def make_plan(
     real_time: bool = False,
     permissions: Permissions | None = None,
     seed: int | None = None,
+    today: date | None = None,
 ) -> Plan:
-    """Settle what will be done.
+    """Settle what will be done. A check whose waiver has expired fails, selected or not.
 
     Raises:
         NoVerdictError: nothing is selected.
@@ -74,6 +76,7 @@ def make_plan(
     permitted = permissions or Permissions()
     every = discover()
     require_known(every, target.declined, [waiver.check for waiver in target.waivers])
+    lapsed = expired(target.waivers, today or datetime.now(UTC).date())
     remote = bool(permitted.allowed_hosts)
     tier = permitted.tier or ("gentle" if remote else "destructive")
     budgets = (permitted.budget_connections, permitted.budget_s)
@@ -82,8 +85,11 @@ def make_plan(
             "audit: --tier destructive on another host needs budgets: give --budget-connections"
             " and --budget-seconds"
         )
-    conducted, left_out = [], []
+    conducted = []
+    left_out = [(check, lapsed[check.id]) for check in every if check.id in lapsed]
     for check in select(every, only):
+        if check.id in lapsed:
+            continue
         reason = declined(check, target.declined)
         if reason is not None:
             left_out.append((check, Conclusion(Verdict.NOT_APPLICABLE, f"declined: {reason}")))

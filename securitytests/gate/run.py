@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -19,9 +18,10 @@ import msgspec
 from monitor.contract.evidence import Scalar
 from monitor.contract.findings import Finding, TranscriptLine
 from monitor.contract.target import Target
-from monitor.contract.verdicts import Verdict, WsproofError
+from monitor.contract.verdicts import NoVerdictError, Verdict, WsproofError
 from securitytests.certificates import asks_for_certificate, with_certificate
 from securitytests.check import Check
+from securitytests.gate.blame import Tried, all_of_them, ended_it, those_that_did
 from securitytests.gate.conclude import Conclusion, Course, conclude
 from securitytests.gate.conduct import Conducted, conduct
 from securitytests.gate.plan import Plan, Tell
@@ -69,7 +69,8 @@ class Gate:
         self._findings: dict[str, Finding] = {}
         self._transcripts: dict[str, tuple[TranscriptLine, ...]] = {}
         permitted = plan.permissions
-        self._budget = Budget(permitted.budget_connections, permitted.budget_s)
+        self._budget = Budget(permitted.budget_connections)
+        self._budget_s = permitted.budget_s
         self._url = plan.target.url
         self._rss_peak_bytes: int | None = None
         self._resources = Resources()
@@ -77,22 +78,27 @@ class Gate:
         self._place = _place(plan.target)
 
     async def run(self) -> Outcome:
-        """Conduct every check and conclude.
+        """Conduct every check and conclude; what is not done within the budget is INCONCLUSIVE.
 
         Raises:
-            NoVerdictError: the target did not become ready.
+            NoVerdictError: the target did not become ready, or did not stay until the first check.
             RefusedError: the guard refused.
         """
         async with self._resources.of_the_audit():
-            await self._conduct_all()
+            budget = asyncio.timeout(self._budget_s)
+            try:
+                async with budget:
+                    await self._conduct_all()
+            except TimeoutError:
+                if not budget.expired():
+                    raise
+                used_up = "the budget of seconds is used up; raise --budget-seconds"
+                self._leave_undone(Verdict.INCONCLUSIVE, used_up)
         return self._outcome()
 
     def interrupted(self) -> Outcome:
         """Return what was found so far, for when `run` was cancelled; the rest is NOT_RUN."""
-        for check in self._plan.checks:
-            if check.id not in self._findings:
-                reason = "the audit was interrupted before it was done"
-                self._conclude(check, Conclusion(Verdict.NOT_RUN, reason), None)
+        self._leave_undone(Verdict.NOT_RUN, "the audit was interrupted before it was done")
         return msgspec.structs.replace(self._outcome(), interrupted=True)
 
     def _outcome(self) -> Outcome:
@@ -118,64 +124,81 @@ class Gate:
         own = [check for check in beside if check.server == "own"]
         shared = [check for check in beside if check.server == "shared"]
         async with _all_or_none() as group:
-            group.create_task(self._share(shared))
+            group.create_task(self._share(shared, SIDE_BY_SIDE))
             places = asyncio.Semaphore(OWN_SERVERS)
             for check in self._plan.in_order(own):
                 group.create_task(self._by_itself(check, places))
         await self._alone(self._plan.in_order(alone))
 
-    # Side by side
+    # On one server
 
-    async def _share(self, checks: Iterable[Check]) -> None:
-        """Conduct checks on one server; on another one from where the first has died."""
+    async def _share(self, checks: Iterable[Check], at_a_time: int) -> None:
+        """Conduct checks on one server; on another one from where the first has ended."""
         waiting = self._plan.in_order(checks)
         while waiting:
             async with self._server(self._plan.target) as server:
-                suspects = await self._side_by_side(waiting, server)
-            if suspects:
-                await self._find_the_killer(suspects)
+                suspects = await self._until_it_ends(waiting, server, at_a_time)
+            for check, conducted in await self._blamed(suspects):
+                self._conducted(check, conducted)
 
-    async def _side_by_side(
-        self, waiting: list[Check], server: Server
-    ) -> list[tuple[Check, Conducted]]:
-        """Take checks off `waiting` until none is left or the server is dead.
+    async def _until_it_ends(
+        self, waiting: list[Check], server: Server, at_a_time: int
+    ) -> list[Tried]:
+        """Take checks off `waiting` until none is left or the server has ended.
 
-        Returns the checks that were under way when it died.
+        Returns the checks that were at it when it ended; where there were none, the one before. A
+        check that came too late to be served waits for the next server, unless none ever was.
+
+        Raises:
+            NoVerdictError: it had ended before a check was begun.
         """
-        suspects: list[tuple[Check, Conducted]] = []
+        if not server.alive:
+            raise NoVerdictError(
+                f"target {self._plan.target.name}: ended before a check was begun; start it by hand"
+                " with `start.command` of its profile to see why"
+            )
+        suspects: list[Tried] = []
+        unserved: list[Tried] = []
+        latest: list[Tried] = []
 
         async def work() -> None:
             while waiting and server.alive:
                 check = waiting.pop(0)
                 conducted = await conduct(check, server)
-                if conducted.course.died:
-                    suspects.append((check, conducted))
-                else:
+                course = conducted.course
+                if not course.died:
                     self._conducted(check, conducted)
+                    latest[:] = latest if course.before else [(check, conducted)]
+                elif course.before:
+                    unserved.append((check, conducted))
+                else:
+                    suspects.append((check, conducted))
 
         async with _all_or_none() as group:
-            for _ in range(SIDE_BY_SIDE):
+            for _ in range(at_a_time):
                 group.create_task(work())
         self._note_memory(server)
-        return suspects
+        if server.alive:
+            return []
+        blamed = suspects or latest
+        if blamed:
+            waiting += [check for check, _ in unserved]
+        else:
+            for check, conducted in unserved:
+                self._conducted(check, conducted)
+        return blamed
 
-    async def _find_the_killer(self, suspects: list[tuple[Check, Conducted]]) -> None:
-        """Conduct the checks during which the server died again, each on a server of its own.
-
-        Not a retry that could acquit them all: if none of them kills its server, all fail.
-        """
+    async def _blamed(self, suspects: list[Tried]) -> list[Tried]:
+        """Return the checks that were at a server when it ended, each with how it then went."""
+        if len(suspects) < 2:
+            return all_of_them(suspects)
         again = []
         for check, _ in suspects:
             async with self._server(self._plan.target) as server:
-                again.append((check, await conduct(check, server)))
-        found = any(one.course.died or one.course.after for _, one in again)
-        names = ", ".join(check.id for check, _ in suspects)
-        for check, conducted in again if found else suspects:
-            course = conducted.course
-            if not found:
-                died = f"the service ended while {names} were under way"
-                course = msgspec.structs.replace(course, died=died)
-            self._conducted(check, msgspec.structs.replace(conducted, course=course))
+                again.append(await conduct(check, server))
+        if any(map(ended_it, again)):
+            return those_that_did(suspects, again)
+        return all_of_them(suspects)
 
     # One at a time
 
@@ -204,16 +227,10 @@ class Gate:
     async def _alone(self, checks: list[Check]) -> None:
         """Conduct checks that measure, one after the other, while nothing else runs."""
         one = asyncio.Semaphore(1)
-        shared = [check for check in checks if check.server == "shared"]
         for check in checks:
             if check.server == "own":
                 await self._by_itself(check, one)
-        while shared:
-            async with self._server(self._plan.target) as server:
-                while shared and server.alive:
-                    check = shared.pop(0)
-                    self._conducted(check, await conduct(check, server))
-                self._note_memory(server)
+        await self._share([check for check in checks if check.server == "shared"], 1)
 
     def _without_server(self, check: Check) -> Course | None:
         """Return how a check ends for which there is no server; None if there is one."""
@@ -249,9 +266,13 @@ class Gate:
     # Conclusions
 
     def _conducted(self, check: Check, conducted: Conducted) -> None:
-        today = datetime.now(UTC).date()
-        conclusion = conclude(check, conducted.course, self._plan.target.waivers, today)
+        conclusion = conclude(check, conducted.course, self._plan.target.waivers)
         self._conclude(check, conclusion, conducted)
+
+    def _leave_undone(self, verdict: Verdict, reason: str) -> None:
+        for check in self._plan.checks:
+            if check.id not in self._findings:
+                self._conclude(check, Conclusion(verdict, reason), None)
 
     def _conclude(self, check: Check, conclusion: Conclusion, conducted: Conducted | None) -> None:
         deciding = conclusion.deciding

@@ -5,6 +5,7 @@ Every wait has a deadline. The loopback guard judges the address that is really 
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -76,6 +77,23 @@ class UnreachableError(Exception):
     """No connection could be made; the text says why."""
 
 
+class NoSocketError(Exception):
+    """This machine has no descriptor, port or memory left to connect from."""
+
+
+#: What a connection fails with that was never tried.
+_NOT_TRIED = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EADDRNOTAVAIL,
+        errno.EADDRINUSE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+
+
 class Stream:
     """An open connection. `number` counts the connections of a check; `source` is our address."""
 
@@ -111,11 +129,15 @@ class Stream:
 
         Raises:
             UnreachableError: nothing listens there, or the deadline passed.
+            NoSocketError: this machine has nothing left to connect from.
             RefusedError: what was connected to is not what was judged.
         """
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        raw = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            raw = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise NoSocketError(f"no socket to connect from: {error}") from error
         raw.setblocking(False)
         try:
             if kernel_buffer_bytes is not None:
@@ -134,6 +156,8 @@ class Stream:
                 )
         except (OSError, TimeoutError) as error:
             raw.close()
+            if error.errno in _NOT_TRIED:
+                raise NoSocketError(f"no socket to connect from: {error}") from error
             why = str(error) or f"no answer within {within:g} s"
             raise UnreachableError(f"{endpoint.address} port {endpoint.port}: {why}") from error
         except BaseException:

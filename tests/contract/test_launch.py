@@ -217,6 +217,14 @@ def test_a_token_command_that_yields_none_is_named(program, says):
         launch.token("subscribe")
 
 
+def test_a_command_that_does_not_end_is_killed_and_named(monkeypatch):
+    monkeypatch.setattr(launching, "_COMMAND_S", 0.2)
+    with Launch(target(READY + WAIT)) as launch:
+        hanging = ("{python}", "-c", WAIT)
+        with pytest.raises(UsageError, match=r"`commands.revoke`: the command did not end within"):
+            launch.run(hanging, "key `commands.revoke`")
+
+
 def test_a_service_without_authentication_needs_no_token():
     with Launch(target(READY + WAIT)) as launch:
         assert launch.token("subscribe") is None

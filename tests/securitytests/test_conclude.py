@@ -2,13 +2,21 @@
 
 from datetime import date
 
+import msgspec
 import pytest
 
 from monitor.contract.findings import Finding, Observation
 from monitor.contract.promises import Waiver
 from monitor.contract.verdicts import ExitCode, Severity, UsageError, Verdict
 from securitytests.check import Check, Claim
-from securitytests.gate.conclude import Course, conclude, declined, exit_code, require_known
+from securitytests.gate.conclude import (
+    Course,
+    conclude,
+    declined,
+    exit_code,
+    expired,
+    require_known,
+)
 
 GOOD = Observation("header", Verdict.PASS, "refused", "HTTP 401")
 BAD = Observation("query", Verdict.FAIL, "refused", "HTTP 101")
@@ -53,17 +61,31 @@ WAIVER = Waiver("AU1", "ops", "links need it", date(2030, 1, 31))
 
 
 @pytest.mark.parametrize(
-    ("course", "today", "verdict"),
+    ("course", "verdict"),
     [
-        (Course((BAD,)), date(2030, 1, 31), Verdict.WAIVED),
-        (Course((GOOD,)), date(2030, 1, 31), Verdict.PASS),
-        (Course((UNSURE,)), date(2030, 1, 31), Verdict.INCONCLUSIVE),
-        (Course((BAD,)), date(2030, 2, 1), Verdict.FAIL),
-        (Course((GOOD,)), date(2030, 2, 1), Verdict.FAIL),
+        (Course((BAD,)), Verdict.WAIVED),
+        (Course((GOOD,)), Verdict.PASS),
+        (Course((UNSURE,)), Verdict.INCONCLUSIVE),
+        (Course((BAD,), died="the service ended"), Verdict.FAIL),
+        (Course((BAD,), after="no answer"), Verdict.FAIL),
     ],
 )
-def test_a_waiver_holds_through_its_last_day_and_an_expired_one_fails(course, today, verdict):
-    assert conclude(check(), course, [WAIVER], today).verdict is verdict
+def test_a_waiver_excuses_what_was_observed_and_not_that_the_service_is_gone(course, verdict):
+    assert conclude(check(), course, [WAIVER]).verdict is verdict
+
+
+def test_a_waiver_is_for_one_check():
+    every = msgspec.structs.replace(WAIVER, check="*")
+    assert conclude(check(), Course((BAD,)), [every]).verdict is Verdict.FAIL
+
+
+def test_a_waiver_holds_through_its_last_day():
+    assert expired([WAIVER], date(2030, 1, 31)) == {}
+    lapsed = expired([WAIVER], date(2030, 2, 1))["AU1"]
+    assert lapsed.verdict is Verdict.FAIL
+    assert lapsed.reason == (
+        "key `waivers`: its waiver expired on 2030-01-31 (ops); renew or remove it"
+    )
 
 
 def test_a_check_is_declined_by_its_id_or_its_claim_and_a_baseline_never():
@@ -74,9 +96,23 @@ def test_a_check_is_declined_by_its_id_or_its_claim_and_a_baseline_never():
 
 
 def test_what_is_declined_or_waived_must_exist():
-    require_known([check()], ["AU*", "unauthorized-rejected"], ["AU1"])
-    with pytest.raises(UsageError, match=r"`waivers`: 'AU9' matches no check"):
-        require_known([check()], [], ["AU9"])
+    require_known([check()], {"AU*": "x", "unauthorized-rejected": "y"}, [])
+    require_known([check(), check("AU11", claim=None)], {"AU1": "x", "AU1?": "y"}, ["AU11"])
+    for name in ("AU9", "AU*", "*", "unauthorized-rejected"):
+        with pytest.raises(UsageError, match=r"`waivers`: .* matches no check: expected the id"):
+            require_known([check()], {}, [name])
+
+
+@pytest.mark.parametrize("name", ["*", "?*", "[A-Z]*", "A*", "AU[0-9]", "RL1"])
+def test_what_is_declined_is_a_check_or_some_of_a_category(name):
+    with pytest.raises(UsageError, match=r"`declined`: .* a pattern of one category"):
+        require_known([check()], {name: "no"}, [])
+
+
+@pytest.mark.parametrize("name", ["AU1", "AU*", "unauthorized-rejected"])
+def test_what_is_declined_by_any_name_is_not_waived_too(name):
+    with pytest.raises(UsageError, match="contradictory: AU1 is declined, too"):
+        require_known([check()], {name: "no"}, ["AU1"])
 
 
 def finding(name, verdict, **more):

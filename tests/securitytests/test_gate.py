@@ -143,7 +143,7 @@ def test_a_service_at_a_fixed_address_is_started_there_once_at_a_time(tmp_path):
 def test_an_empty_profile_proves_no_claim(tmp_path):
     null_server = (ROOT / "loadtests" / "nullserver.toml").read_text(encoding="utf-8")
     code, found, said = audit(tmp_path, profile=null_server)
-    assert code in {1, 3}, said
+    assert code == 1, said  # the null server breaks some baselines, too
     claims = {one["claim"] for one in found.values()}
     proven = {
         claim
@@ -208,8 +208,9 @@ expires = 2020-01-01
 """
 
 
-def test_an_expired_waiver_fails(tmp_path):
-    code, found, _ = audit(tmp_path, "--only", "HS5", profile=REFERENCE + WAIVER)
+@pytest.mark.parametrize("only", ["HS5", "HS6"])
+def test_an_expired_waiver_fails_whatever_is_selected(tmp_path, only):
+    code, found, _ = audit(tmp_path, "--only", only, profile=REFERENCE + WAIVER)
     assert code == 1
     assert "waiver expired on 2020-01-01 (operations)" in found["HS5"]["reason"]
 

@@ -1,5 +1,6 @@
 """What an audit settles before it begins: which checks, in what order, and when one is cut off."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -59,3 +60,12 @@ def test_a_check_may_wait_for_the_longest_promise_a_few_times_but_not_for_months
     check = msgspec.structs.replace(discover()[0], cost_s=2.0)
     promises = Promises(idle_timeout_s=300, publish_events_per_s=9999, max_token_lifetime_s=1e7)
     assert longest_s(check, promises) == 20 + 4 * 300 + 30
+
+
+def test_a_check_whose_waiver_expired_fails_once_selected_or_not():
+    target = load_target(REFERENCE)
+    late = max(waiver.expires for waiver in target.waivers) + timedelta(days=1)
+    for only in (None, "HS1"):
+        plan = make_plan(target, only=only, today=late)
+        assert [(check.id, why.verdict) for check, why in plan.left_out] == [("AU11", Verdict.FAIL)]
+        assert "AU11" not in plan.expected

@@ -16,8 +16,7 @@ from securitytests.bench import Bench
 from securitytests.certificates import asks_for_certificate, with_certificate
 from securitytests.check import check
 from securitytests.judging import verdict_of
-from securitytests.probe.peer import Peer
-from securitytests.probe.stream import Stream, UnreachableError
+from securitytests.probe.stream import UnreachableError
 
 #: How a service that answers in clear text asks for a token.
 _UNAUTHENTICATED = 401
@@ -147,12 +146,10 @@ async def encryption(bench: Bench) -> None:
             bench.judge(verdict_of(not served, words[False], words[served]))
     with bench.variant("clear text"):
         plain = msgspec.structs.replace(endpoint, tls=None)
-        bench.server.budget.spend()
-        stream = await Stream.open(plain, bench.transcript, 0, bench.address())
+        peer = await bench.connect(endpoint=plain)
         # Beyond this machine whoever listens would have the token.
         token = await bench.token() if is_loopback(endpoint.address) else None
-        answer = await Peer(stream).request(bench.handshake_request(bench.credentials(token)))
-        await stream.closed()
+        answer = await peer.request(bench.handshake_request(bench.credentials(token)))
         served = answer.upgraded or answer.status == _UNAUTHENTICATED
         bench.judge(verdict_of(not served, "not served", str(answer)))
 
@@ -164,12 +161,10 @@ def _trusting(bench: Bench) -> ssl.SSLContext:
 async def _connects(bench: Bench, context: ssl.SSLContext) -> bool:
     """Tell whether a handshake with this context succeeds and the service answers in it."""
     endpoint = msgspec.structs.replace(bench.server.endpoint, tls=context)
-    bench.server.budget.spend()
     try:
-        stream = await Stream.open(endpoint, bench.transcript, 0, bench.address())
+        peer = await bench.connect(endpoint=endpoint)
     except UnreachableError:
         return False
     token = await bench.token()
-    answer = await Peer(stream).request(bench.handshake_request(bench.credentials(token)))
-    await stream.closed()
+    answer = await peer.request(bench.handshake_request(bench.credentials(token)))
     return answer.upgraded
