@@ -282,6 +282,20 @@ def test_pytest_is_an_entrance_with_the_same_verdicts(tmp_path, profile, code, o
     assert done.returncode == code
 
 
+def test_pytest_skips_what_the_gentle_tier_leaves_out():
+    command = [sys.executable, "-m", "pytest", "securitytests", "-q", "-rs", "-k", "HS5 or HS7"]
+    done = subprocess.run(
+        [*command, "--i-am-allowed-to-test", "staging.example"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
+    assert "NOT_RUN: the gentle tier leaves it out" in done.stdout
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("other", "code"),
     [("assert False", 1), ("raise KeyboardInterrupt", 2)],
