@@ -4,6 +4,7 @@ import html.parser
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 
 import jsonschema
@@ -21,6 +22,18 @@ from securitytests.outputs.report import AuditReport
 #: Fetched from npm when the tests run; the project itself needs nothing of them.
 SCHEMA = "@microsoft/jest-sarif@1.0.0-beta.0"
 MULTITOOL = "@microsoft/sarif-multitool@5.7.0"
+XMLLINT = "xmllint-wasm@5.3.0"
+
+#: In the sources of pytest, which holds its own reports against it.
+JUNIT_SCHEMA = "testing/example_scripts/junit-10.xsd"
+
+#: usage: node -e VALIDATE SCHEMA DOCUMENT; says what is wrong, nothing if it is valid.
+VALIDATE = """
+const { readFileSync } = require("fs"), { validateXML } = require("xmllint-wasm");
+const [schema, xml] = process.argv.slice(1).map((name) => readFileSync(name, "utf8"));
+validateXML({ xml: [{ fileName: "junit.xml", contents: xml }], schema: [schema] })
+  .then((found) => console.log(found.errors.map((one) => one.message).join("\\n")));
+"""
 
 HOSTILE = "<script>alert(1)</script> & \x1b[31m\x00 | `x` ]]>"
 
@@ -129,6 +142,30 @@ def test_junit_is_read_by_another_reader_with_each_verdict_in_its_place():
     }
     (failure,) = next(case for case in suite if case.name.startswith("HS1")).result
     assert "Repeat: wsproof audit --only HS1" in failure.text
+
+
+@pytest.mark.slow
+def test_junit_is_valid_by_the_schema_of_those_who_read_it(npm, tmp_path):
+    folder = npm("install", "--silent", "--no-package-lock", XMLLINT)
+    source = [f"pytest=={pytest.__version__}", "--no-deps", "--no-binary", "pytest"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", tmp_path, *source]
+    subprocess.run(pip, capture_output=True, check=True)
+    with tarfile.open(next(tmp_path.glob("pytest-*.tar.gz"))) as package:
+        name = next(name for name in package.getnames() if name.endswith(JUNIT_SCHEMA))
+        (tmp_path / "schema.xsd").write_bytes(package.extractfile(name).read())
+
+    def faults(document):
+        (tmp_path / "junit.xml").write_bytes(document)
+        command = [shutil.which("node"), "-e", VALIDATE, "--"]
+        files = [tmp_path / "schema.xsd", tmp_path / "junit.xml"]
+        done = subprocess.run(
+            [*command, *files], cwd=folder, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    assert faults(junit.render(REPORT)) == ""
+    assert faults(junit.render(TOLD)) == ""
+    assert "'told'" in faults(junit.render(REPORT).replace(b"skipped", b"told"))
 
 
 @pytest.fixture(scope="module")
