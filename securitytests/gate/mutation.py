@@ -30,8 +30,8 @@ TellMutant = Callable[["Trial", int, int], None]
 class Trial(msgspec.Struct, frozen=True):
     """One mutant tried: what each check concluded.
 
-    `detected` tells whether every check of `caught_by` failed; `strays` are checks that failed
-    though they are neither named nor allowed to. `defect` says why it could not be tried.
+    `detected` tells whether every check of `caught_by` failed; `strays` are checks that passed no
+    more though they are neither named nor allowed to fail. `defect` says why it could not be tried.
     """
 
     mutant: str
@@ -120,11 +120,14 @@ def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tup
 def judge_trial(
     mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float, defect: str = ""
 ) -> Trial:
-    """Judge from the verdicts: detected only if every named check says FAIL, and no defect."""
+    """Judge from the verdicts: detected only if every named check says FAIL, and no defect.
+
+    Every check applies to the reference monitor, so that one which no longer does is a stray, too.
+    """
     strays = tuple(
         name
         for name, verdict in verdicts.items()
-        if verdict not in {Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.WAIVED}
+        if verdict not in {Verdict.PASS, Verdict.WAIVED}
         and name not in mutant.caught_by
         and not any(fnmatchcase(name, pattern) for pattern in mutant.may)
     )

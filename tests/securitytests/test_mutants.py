@@ -39,6 +39,8 @@ def seeded(caught_by=("HS1",), may=("HS*",)):
         ({"HS1": "FAIL", "HS2": "FAIL"}, True, (), ExitCode.HOLDS),
         ({"HS1": "FAIL", "AU1": "FAIL"}, True, ("AU1",), ExitCode.BROKEN),
         ({"HS1": "FAIL", "AU1": "INCONCLUSIVE"}, True, ("AU1",), ExitCode.BROKEN),
+        ({"HS1": "FAIL", "AU1": "NOT_APPLICABLE"}, True, ("AU1",), ExitCode.BROKEN),
+        ({"HS1": "FAIL", "AU1": "WAIVED"}, True, (), ExitCode.HOLDS),
         ({"HS1": "INCONCLUSIVE"}, False, (), ExitCode.NO_VERDICT),
         ({}, False, (), ExitCode.NO_VERDICT),
         ({"HS1": "PASS"}, False, (), ExitCode.BROKEN),
