@@ -89,7 +89,7 @@ async def watching(
         seen.descriptors_before = seen.descriptors_peak = before[1]
     tasks = [asyncio.create_task(_watch_process(process, seen))]
     if canary is not None:
-        tasks.append(asyncio.create_task(_ask(canary, seen)))
+        tasks.append(asyncio.create_task(_ask(canary, seen, clock)))
     try:
         yield seen
     finally:
@@ -127,10 +127,15 @@ async def _watch_process(process: psutil.Process | None, seen: Watched) -> None:
         await asyncio.sleep(INTERVAL_S)
 
 
-async def _ask(canary: Canary, seen: Watched) -> None:
+async def _ask(canary: Canary, seen: Watched, clock: Callable[[], float]) -> None:
+    """Note how long each answer takes; one still waited for at the end took at least so long."""
     while True:
+        asked_at = clock()
         try:
             seen.latencies_s.append(await canary.measure(CANARY_PATIENCE_S))
+        except asyncio.CancelledError:
+            seen.latencies_s.append(clock() - asked_at)
+            raise
         except NotServedError as error:
             seen.latencies_s.append(CANARY_PATIENCE_S)
             seen.canary_lost = str(error)

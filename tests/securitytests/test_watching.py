@@ -68,6 +68,22 @@ def test_an_honest_client_that_is_not_served_is_told_and_has_no_recovery():
     assert seen.recovery_s is None
 
 
+def test_an_answer_still_waited_for_at_the_end_counts_as_long_as_it_was_waited_for():
+    class Starved:
+        interval_s = 0.0
+        asked = 0
+
+        async def measure(self, within):
+            self.asked += 1
+            if self.asked == 1:
+                await asyncio.sleep(within)
+            return 0.001
+
+    seen = asyncio.run(watch(Starved()))
+    assert len(seen.latencies_s) == 1
+    assert 0.025 < seen.latencies_s[0] <= seen.duration_s
+
+
 def test_memory_and_descriptors_of_a_process_are_those_it_had_at_their_height():
     program = (
         "held = []\nfor line in open(0):\n    held = [b'x' * int(line)]\n    print(flush=True)"
