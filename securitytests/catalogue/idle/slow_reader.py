@@ -120,7 +120,11 @@ async def _follow(bench: Bench, publisher: Client, mark: str) -> None:
 def _text(bench: Bench, size: int) -> dict[str, str]:
     fields = () if bench.target.events is None else bench.target.events.text_fields
     own = next((name for name in fields if name in bench.event()), None)
-    return {} if own is None else {own: "slow " * (size // 5)}
+    if own is None:
+        bench.cannot_tell(
+            "no event can be made large: `events.example` has none of `events.text_fields`"
+        )
+    return {own: "slow " * (size // 5)}
 
 
 async def _largest_text(bench: Bench, publisher: Client) -> int:

@@ -96,8 +96,16 @@ async def say_all(bench: Bench, client: Client, count: int) -> list[str]:
 
 
 def speaks(bench: Bench) -> bool:
-    """Tell whether messages are counted and the profile has one to count."""
-    return "message" in bench.promises.counted and bench.target.keepalive is not None
+    """Tell whether messages are counted.
+
+    Raises:
+        CannotTellError: they are, and the profile has none to send.
+    """
+    if "message" not in bench.promises.counted:
+        return False
+    if bench.target.keepalive is None:
+        bench.cannot_tell("`promises.counted` has messages; give one to send as `keepalive`")
+    return True
 
 
 def in_time(bench: Bench, started: float) -> None:
