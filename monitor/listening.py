@@ -28,7 +28,7 @@ class Accepted(Protocol):
         """Take note of the peer's address; `abandon` drops it until there is a transport."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give everything back: there will be no transport."""
+        """Give everything back: there will be no transport. Idempotent."""
 
 
 class SecureListener:
@@ -95,23 +95,32 @@ class SecureListener:
             self._loop.add_reader(self._listening, self._accept)
 
     async def _negotiate(self, connection: Accepted, accepted: socket.socket) -> None:
-        await self._loop.connect_accepted_socket(
-            lambda: cast("asyncio.Protocol", connection),
-            accepted,
-            ssl=self._context,
-            ssl_handshake_timeout=self._handshake_timeout_s,
-            ssl_shutdown_timeout=self._shutdown_timeout_s,
-        )
+        """Speak TLS. What the connection held is given back before its peer can see the end.
+
+        A peer that sees it and comes again at once must find its place free. So the connection's
+        own deadline comes before the one set here, which has the socket closed first.
+        """
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: cast("asyncio.Protocol", connection),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=2 * self._handshake_timeout_s,
+                ssl_shutdown_timeout=self._shutdown_timeout_s,
+            )
+        except BaseException as failure:
+            connection.connection_lost(failure if isinstance(failure, OSError) else None)
+            raise
 
     def _negotiated(
         self, connection: Accepted, accepted: socket.socket, negotiation: "asyncio.Task[None]"
     ) -> None:
-        """Give back what a connection held whose handshake came to nothing."""
+        """Forget a handshake that is over, and close the socket of one that came to nothing."""
         self._negotiations.discard(negotiation)
         failure = None if negotiation.cancelled() else negotiation.exception()
         if failure is None and not negotiation.cancelled():
             return
+        connection.connection_lost(None)  # for one that was cancelled before it began
         accepted.close()
-        connection.connection_lost(failure if isinstance(failure, OSError) else None)
         if failure is not None and not isinstance(failure, OSError):
             raise failure  # a defect: the event loop logs it

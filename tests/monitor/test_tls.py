@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
+from tests.certificates import self_made
 from tests.running import RunningMonitor
 
 from .kit import event
@@ -25,14 +25,8 @@ HANDSHAKE_TIMEOUT_S = 5.0
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """Return the paths of a self-made certificate for this machine, and of its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
-    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
-    return paths
+    """Return the paths of a certificate for this machine, and of its key."""
+    return self_made(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])

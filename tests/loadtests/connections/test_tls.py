@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from monitor.contract import verdicts
 from monitor.contract.promises import Tls as TlsPromise
 from monitor.contract.target import Publish, Target
 from monitor.contract.verdicts import UsageError
+from tests.certificates import self_made
 from tests.loadtests.conftest import Driven
 
 MONITOR = Path(verdicts.__file__).parents[1] / "target.toml"
@@ -25,15 +25,8 @@ TARGET = Target(name="t", url="wss://localhost:1/", publish=Publish(message="{ev
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-made certificate for this machine, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
-    names = ["-subj", "/CN=localhost"]
-    names += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
-    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
-    return paths
+    """A certificate for this machine, and its key."""
+    return self_made(tmp_path_factory.mktemp("certificate"))
 
 
 def served(certificate: tuple[Path, Path]) -> ssl.SSLContext:
