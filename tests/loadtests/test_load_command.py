@@ -267,7 +267,7 @@ def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
     options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
     options += ["--trace", str(trace), "--rate", "500", "--warmup", "0.5"]
     done = subprocess.run(
-        [*locust, "-u", "20", "-t", "4s", *options],
+        [*locust, "-u", "20", "-t", "6s", *options],
         env=folders.environment,
         capture_output=True,
         text=True,
@@ -293,7 +293,7 @@ def test_locust_by_itself_tells_a_target_that_loses_by_its_exit_code(
     target = profile([*KNOWN_SERVER, "lose=7"], claims=claim)
     options = ["--target", str(target), "--runs", str(folders.runs), "--trace", str(trace)]
     done = subprocess.run(
-        [*locust, "-u", "2", "-t", "3s", "--warmup", "0.2", "--rate", "100", *options],
+        [*locust, "-u", "2", "-t", "6s", "--warmup", "0.2", "--rate", "100", *options],
         env=folders.environment,
         capture_output=True,
         text=True,

@@ -40,7 +40,7 @@ def get(monitor, path, headers=None, method="GET"):
 def serve(state, *flags):
     """Run a server that ends by itself; return how it ended, and what it said."""
     command = [*WSPROOF, "serve", "--port", "0", "--state", str(state), *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def bearer(token):
@@ -453,7 +453,7 @@ def test_what_cannot_be_written_to_stdout_is_told_and_a_closed_one_is_no_matter(
     command = [*WSPROOF, "serve", "--port", "0", "--state", str(tmp_path), "--event-loop", loop]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert done.returncode == 2, done.stderr
     assert "stdout" in done.stderr

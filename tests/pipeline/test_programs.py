@@ -102,7 +102,7 @@ def test_the_demonstration_ends_cleanly_on_ctrl_c(project: Project) -> None:
     assert demo.stdout.readline().startswith("dashboard: http://localhost:")
     await_builds(demo, 2)
     demo.send_signal(signal.SIGINT)
-    _, said = demo.communicate(timeout=20)
+    _, said = demo.communicate(timeout=60)
     assert demo.returncode == 0
     assert said.strip() == "demo: stopped"
 
@@ -114,7 +114,7 @@ def test_the_demonstration_starts_a_killed_monitor_again_and_loses_no_event(
     assert demo.stdout is not None
     lines = [demo.stdout.readline() for _ in range(3)]
     os.kill(int(lines[2].split()[2].rstrip(";")), signal.SIGKILL)
-    _, said = demo.communicate(timeout=30)
+    _, said = demo.communicate(timeout=60)
     assert demo.returncode == 0, said
     assert "the monitor has ended" in said
     assert "the monitor runs again" in said
