@@ -6,6 +6,7 @@ paths, Origin, credentials, and the HTTP answers it words differently.
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -17,12 +18,15 @@ from monitor.pages import UNCOUNTED, Answer, problem
 
 _OTHER_METHOD = re.compile(rb"(HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT) ")
 
+#: A weight of `Accept` (RFC 9110 section 12.4.2).
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
 
 class Asked(msgspec.Struct, frozen=True):
     """What a request asks for. `tokens` holds every credential found, in the order found.
 
     `foreign`: a page that may not connect asks; `misdirected`: the host is called by a name that
-    is not its own.
+    is not its own; `prefers_html`: an answer in words for people is preferred.
     """
 
     path: str
@@ -33,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
     malformed_credentials: bool
     stream: bool
+    prefers_html: bool = False
 
     @property
     def from_page(self) -> bool:
@@ -125,6 +130,7 @@ def read(request: Request, origins: Origins) -> Asked | Answer:
         tokens=(*in_query, *bearer),
         malformed_credentials=schemes != len(bearer),
         stream=("stream", "off") not in query,
+        prefers_html=_prefers_html(headers.get_all("Accept")),
     )
 
 
@@ -164,6 +170,29 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _prefers_html(accept: Iterable[str]) -> bool:
+    """Tell whether HTML is asked for by name, and JSON is not at least as welcome (RFC 9110).
+
+    Browsers name HTML first where a person goes to a page; programs say `*/*`, JSON or nothing.
+    """
+    weights = {"text/html": 0.0}
+    for part in ",".join(accept).lower().split(","):
+        media, *parameters = (each.strip() for each in part.split(";"))
+        weights[media] = _weight(parameters)
+    html = weights.pop("text/html")
+    json = max(weights.get(each, 0.0) for each in ("application/problem+json", "application/json"))
+    return html > json and html >= weights.get("*/*", 0.0)
+
+
+def _weight(parameters: Iterable[str]) -> float:
+    """Return the weight among a media range's parameters, 1 if there is none, 0 if unreadable."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.rstrip() == "q":
+            return float(value) if _WEIGHT.fullmatch(value) else 0.0
+    return 1.0
 
 
 def _authorization(headers: Headers) -> tuple[int, list[str]]:

@@ -23,7 +23,7 @@ from monitor.handshake import Asked, Origins
 from monitor.incidents import Incidents
 from monitor.journal import Journal, JournalError
 from monitor.metrics import Metrics, rss_bytes
-from monitor.pages import Answer, Pages, problem
+from monitor.pages import Answer, Pages, negotiated, problem
 from monitor.publication import Publications
 from monitor.session import Close, Store, Stream
 from monitor.settings import Settings
@@ -183,8 +183,12 @@ class Monitor:
     def ask(
         self, connection: Connection, asked: Asked, refusal: Refusal | None
     ) -> Answer | Admission:
-        """Decide on a readable request."""
-        return self._admissions.judge(asked, connection.entered, refusal, self.now())
+        """Decide on a readable request; a person is refused in words."""
+        decided = self._admissions.judge(asked, connection.entered, refusal, self.now())
+        if isinstance(decided, Admission):
+            return decided
+        html = asked.prefers_html and not asked.upgrade
+        return negotiated(decided, html=html, now=self.wall_time())
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Have the connection checked at the deadline."""

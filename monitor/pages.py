@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from monitor.errorpages import STYLE_SOURCE, error_page
+
 #: Paths that are never counted as requests, so that a probe cannot lock itself out.
 UNCOUNTED = frozenset({"/healthz", "/readyz"})
 
@@ -25,7 +27,7 @@ _TYPES = {
 }
 
 _CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    f"default-src 'none'; script-src 'self'; style-src 'self' {STYLE_SOURCE}; img-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SECURITY_HEADERS = (
@@ -39,12 +41,13 @@ _SECURITY_HEADERS = (
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One HTTP answer. `headers` are beside the ones every answer has."""
+    """One HTTP answer. `headers` are beside the ones every answer has; `detail` is a problem's."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = {}
+    detail: str = ""
 
     def encode(self) -> bytes:
         """Return the answer's bytes (HTTP/1.1, connection closed after it)."""
@@ -86,7 +89,22 @@ def problem(
         named["Retry-After"] = str(max(1, math.ceil(retry_after)))
     fields = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     body = json.dumps({**fields, "detail": detail}).encode()
-    return Answer(status, body, "application/problem+json", named)
+    return Answer(status, body, "application/problem+json", named, detail)
+
+
+def negotiated(answer: Answer, *, html: bool, now: float) -> Answer:
+    """Return a problem as who asks prefers it: a page for people, or as it is; `now` is Unix time.
+
+    Any other answer is returned as it is.
+    """
+    if not answer.detail:
+        return answer
+    headers = {**answer.headers, "Vary": "Accept"}
+    if not html:
+        return Answer(answer.status, answer.body, answer.content_type, headers, answer.detail)
+    wait = headers.get("Retry-After")
+    body = error_page(answer.status, answer.detail, None if wait is None else int(wait), now)
+    return Answer(answer.status, body, "text/html; charset=utf-8", headers, answer.detail)
 
 
 class Pages:

@@ -183,6 +183,17 @@ class Dashboard:
             self.misconduct.append(f"socket elsewhere: {socket.url}")
 
 
+def beyond_the_edge(page: "Page") -> list[str]:
+    """Return what is drawn beyond the window's right edge (WCAG 2.2, 1.4.10 Reflow)."""
+    found: list[str] = page.evaluate("""
+      [...document.querySelectorAll("body *")]
+        .filter((each) => each.checkVisibility() && !each.closest(".unseen, .skip, .rows"))
+        .filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((each) => `${each.tagName} ${each.id} ${each.className.baseVal ?? each.className}`)
+    """)
+    return found
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 

@@ -10,7 +10,16 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.kit import Dashboard, complete, failed, now, progress, publish, start
+from tests.dashboard.kit import (
+    Dashboard,
+    beyond_the_edge,
+    complete,
+    failed,
+    now,
+    progress,
+    publish,
+    start,
+)
 from tests.running import RunningMonitor
 
 pytestmark = pytest.mark.slow
@@ -99,34 +108,23 @@ def test_at_320_pixels_nothing_is_cut_off_and_nothing_scrolls_sideways(
     monitor = start_monitor()
     dashboard = open_page(monitor, color_scheme=scheme, viewport={"width": 320, "height": 640})
     dashboard.wait("signed_out")
-    assert beyond_the_edge(dashboard) == []
+    assert beyond_the_edge(dashboard.page) == []
     dashboard.sign_in("no token")
     dashboard.wait("rejected")
-    assert beyond_the_edge(dashboard) == []
+    assert beyond_the_edge(dashboard.page) == []
     publish(monitor, start("package"), complete("package"), start("link check"))
     dashboard.sign_in(monitor.token())
     dashboard.wait_count("#timeline .bar", 2)
-    assert beyond_the_edge(dashboard) == []
+    assert beyond_the_edge(dashboard.page) == []
     dashboard.expect_network_errors()
     monitor.kill()
     dashboard.wait("waiting")
-    assert beyond_the_edge(dashboard) == []
+    assert beyond_the_edge(dashboard.page) == []
     names = "[...document.querySelectorAll('.phase h3')].map(e => e.scrollWidth - e.clientWidth)"
     assert dashboard.page.evaluate(names) == [0, 0], "short names must be whole"
     dashboard.page.locator("#counts").scroll_into_view_if_needed()
     expect(dashboard.page.locator("#state")).to_be_in_viewport(ratio=1)
     assert dashboard.page.evaluate("scrollY") > 0, "there must be something to scroll"
-
-
-def beyond_the_edge(dashboard: Dashboard) -> list[str]:
-    """Return what is drawn beyond the window's right edge (WCAG 2.2, 1.4.10 Reflow)."""
-    found: list[str] = dashboard.page.evaluate("""
-      [...document.querySelectorAll("body *")]
-        .filter((each) => each.checkVisibility() && !each.closest(".unseen, .skip, .rows"))
-        .filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5)
-        .map((each) => `${each.tagName} ${each.id} ${each.className.baseVal ?? each.className}`)
-    """)
-    return found
 
 
 def test_everything_is_reached_with_the_keyboard_alone(
