@@ -8,6 +8,8 @@ const arrived = takeToken();
 const [{ Connection }, { Store, formatDuration, formatTime, runStatus }, views] =
   await Promise.all([import("./connection.js"), import("./store.js"), import("./views.js")]).catch(
     (error) => {
+      keepToken(arrived ?? keptToken()); // a reload is to find it
+      byId("loading").remove();
       byId("state-word").textContent = "Not loaded";
       byId("notice-text").textContent =
         "A part of this page did not load; the monitor may be limiting requests. Reload in a minute.";
@@ -16,6 +18,7 @@ const [{ Connection }, { Store, formatDuration, formatTime, runStatus }, views] 
     },
   );
 
+byId("loading").remove();
 const TICK_MS = 250;
 /** The board is drawn at most so often: more often costs paint, and nobody reads faster. */
 const BOARD_MS = 80;
@@ -205,6 +208,7 @@ async function copyText(text, button) {
   } catch {
     outcome = "Not allowed"; // the browser's say, or no secure context
   }
+  announce(outcome);
   button.textContent = outcome;
   setTimeout(() => {
     button.textContent = "Copy";

@@ -4,10 +4,12 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.dashboard.kit import (
@@ -122,9 +124,29 @@ def test_at_320_pixels_nothing_is_cut_off_and_nothing_scrolls_sideways(
     assert beyond_the_edge(dashboard.page) == []
     names = "[...document.querySelectorAll('.phase h3')].map(e => e.scrollWidth - e.clientWidth)"
     assert dashboard.page.evaluate(names) == [0, 0], "short names must be whole"
+    dashboard.page.get_by_role("button", name="Pause").click()
+    buttons = "[...document.querySelectorAll('.buttons, .buttons button')]"
+    beyond = f"{buttons}.map((each) => each.scrollWidth - each.clientWidth)"
+    assert dashboard.page.evaluate(beyond) == [0, 0, 0, 0], "words must be within their buttons"
     dashboard.page.locator("#counts").scroll_into_view_if_needed()
     expect(dashboard.page.locator("#state")).to_be_in_viewport(ratio=1)
     assert dashboard.page.evaluate("scrollY") > 0, "there must be something to scroll"
+
+
+def test_with_forced_colours_a_bar_shows_how_far_its_phase_is(
+    start_monitor: Start, open_page: Open
+) -> None:
+    monitor = start_monitor()
+    publish(monitor, start("none"), start("half"), progress("half", 50), start("all"))
+    publish(monitor, complete("all"))
+    dashboard = open_page(monitor, f"#token={monitor.token()}", forced_colors="active")
+    dashboard.wait_count(".phase", 3)
+    filled = {}
+    for row in dashboard.page.locator(".phase").all():
+        picture = Image.open(BytesIO(row.locator("progress").screenshot())).convert("L")
+        dark = sum(picture.histogram()[:128])
+        filled[row.locator("h3").inner_text()] = dark / (picture.width * picture.height)
+    assert filled["none"] + 0.2 < filled["half"] < filled["all"] - 0.2
 
 
 def test_everything_is_reached_with_the_keyboard_alone(

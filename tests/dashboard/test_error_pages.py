@@ -48,3 +48,37 @@ def test_a_person_over_the_limit_reads_what_happened_and_can_go_on_afterwards(
         page.wait_for_timeout(int(answer.headers["retry-after"]) * 1_000)
         page.reload()
         page.locator('body[data-connection="live"]').wait_for()
+
+
+def test_a_page_of_which_only_the_text_came_says_so(
+    start_monitor: Start, browser: "Browser"
+) -> None:
+    monitor = start_monitor(requests_per_window=1)
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{monitor.http}/#token={monitor.token()}")
+        assert page.locator("#loading").is_visible()
+        assert "reload the page in a minute" in page.inner_text("#loading")
+        box = page.locator(".logo").bounding_box()
+        assert box is not None
+        assert box["width"] < 40, "without its style the mark must not fill the window"
+
+
+def test_a_page_of_which_a_part_did_not_come_signs_in_when_it_is_reloaded(
+    start_monitor: Start, browser: "Browser"
+) -> None:
+    window_s = 8
+    monitor = start_monitor(requests_per_window=15, window_s=window_s)
+    with browser.new_context() as context:
+        for _ in range(12):
+            context.request.get(f"{monitor.http}/icon.svg")
+        page = context.new_page()
+        page.goto(f"{monitor.http}/#token={monitor.token()}")
+        said = "A part of this page did not load"
+        page.locator("#notice-text", has_text=said).wait_for()
+        assert page.locator("#loading").count() == 0
+        assert "token" not in page.url
+        # The limit is over when its window is: that is what is waited for.
+        page.wait_for_timeout(window_s * 1_000)
+        page.reload()
+        page.locator('body[data-connection="live"]').wait_for()

@@ -221,6 +221,7 @@ def test_events_are_copied_as_json_lines(start_monitor: Start, open_page: Open) 
     dashboard.wait_text(".event .text", "seven")
     dashboard.page.get_by_role("button", name="Copy", exact=True).click()
     dashboard.wait_text("#copy", "Copied")
+    assert dashboard.text("#announcement") == "Copied"
     dashboard.page.locator("#copy").click()  # again, while it says so
     expect(dashboard.page.locator("#copy")).to_have_text("Copy")
     copied = json.loads(dashboard.page.evaluate("navigator.clipboard.readText()"))
