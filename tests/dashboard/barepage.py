@@ -69,9 +69,10 @@ class BarePage:
         place = f"document.getElementById({json.dumps(name)})"
         self.wait(f"{place}?.textContent.includes({json.dumps(text)})")
 
-    def metrics(self) -> dict[str, float]:
-        """Return the page's metrics once its garbage is gone."""
-        self.call("HeapProfiler.collectGarbage")
+    def metrics(self, *, collect_garbage: bool = True) -> dict[str, float]:
+        """Return the page's metrics, once its garbage is gone unless that is left to it."""
+        if collect_garbage:
+            self.call("HeapProfiler.collectGarbage")
         found = self.call("Performance.getMetrics")["metrics"]
         return {metric["name"]: metric["value"] for metric in found}
 
@@ -98,7 +99,8 @@ def open_bare_page(url: str, profile: Path) -> Iterator[BarePage]:
             tab = next(each for each in json.load(answer) if each["type"] == "page")
         with connect(tab["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
             page = BarePage(socket)
-            page.call("Performance.enable")
+            # Seconds of the processor: what others do on the machine is not the page's.
+            page.call("Performance.enable", timeDomain="threadTicks")
             page.call("Page.enable")
             page.call("Page.navigate", url=url)
             page.wait("document.body?.dataset.connection === 'live'")

@@ -1,95 +1,18 @@
-// The connection's state machine, with a clock, a timer and sockets of the test's own.
+// The connection's state machine: waits, limits, tokens, signs of life.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { backoffDelay, Connection } from "./connection.js";
-import { HISTORY_EVENTS } from "./resumption.js";
-
-/** Time that stands until it is moved, and sockets the test speaks through. */
-class World {
-  time = 1_000_000;
-  timers = new Set();
-  sockets = [];
-  told = [];
-  probed = null;
-
-  env = {
-    now: () => this.time,
-    random: () => 0.5,
-    probe: async () => this.probed,
-    open: () => {
-      const socket = {
-        sent: [],
-        closed: false,
-        send: (text) => socket.sent.push(JSON.parse(text)),
-        close: () => {
-          socket.closed = true;
-        },
-      };
-      this.sockets.push(socket);
-      return socket;
-    },
-    after: (ms, callback) => {
-      const timer = { at: this.time + ms, callback };
-      this.timers.add(timer);
-      return () => this.timers.delete(timer);
-    },
-  };
-
-  listener = {
-    status: () => {},
-    event: (event) => this.told.push(event.offset),
-    snapshot: (states) => this.told.push(`snapshot of ${states.length}`),
-    gap: ({ reason, from, to }) => this.told.push(`${reason} ${from}-${to}`),
-    reset: () => this.told.push("reset"),
-  };
-
-  get socket() {
-    return this.sockets.at(-1);
-  }
-
-  pass(ms) {
-    this.time += ms;
-    for (const timer of [...this.timers].filter((each) => each.at <= this.time)) {
-      this.timers.delete(timer);
-      timer.callback();
-    }
-  }
-
-  hear(...messages) {
-    for (const message of messages) this.socket.onmessage({ data: JSON.stringify(message) });
-  }
-
-  close(code, reason = "") {
-    this.socket.onclose({ code, reason });
-  }
-}
-
-const AUTH_OK = { type: "auth_ok", scope: ["subscribe"], idle_timeout: 300 };
-const fence = (offset, recovered, count, epoch = "e1") => ({
-  type: "subscribed", epoch, offset, recovered, count,
-});
-const state = (phase) => ({ type: "phase_update", snapshot: true, phase });
-const events = (from, to) =>
-  Array.from({ length: to - from + 1 }, (_, n) => ({ type: "phase_progress", offset: from + n }));
+import { backoffDelay } from "./connection.js";
+import { AUTH_OK, events, fence, World } from "./world.js";
 
 let world;
 let connection;
 
 beforeEach(() => {
   world = new World();
-  connection = new Connection(world.env, world.listener);
+  connection = world.connection;
 });
-
-function goLive(offset = 0) {
-  connection.signIn("token");
-  world.socket.onopen();
-  world.hear(AUTH_OK, fence(offset, false, 0));
-  if (offset > 0) world.hear(fence(0, true, offset), ...events(1, offset));
-  assert.equal(connection.status.kind, "live");
-  world.told.length = 0;
-}
 
 test("delays double from 1 s to 30 s, each within the upper half of itself", () => {
   const whole = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
@@ -98,108 +21,6 @@ test("delays double from 1 s to 30 s, each within the upper half of itself", () 
     assert.ok(backoffDelay(failures, () => 0.999_999) < delay);
   });
   assert.equal(backoffDelay(5_000, () => 0), 15_000);
-});
-
-test("the token is the first message, and the past is asked for after the first fence", () => {
-  connection.signIn("secret");
-  world.socket.onopen();
-  world.hear({ type: "auth_required" }, AUTH_OK, state("a"), fence(5_000, false, 1));
-  assert.deepEqual(world.socket.sent, [
-    { type: "auth", token: "secret" },
-    { type: "subscribe" },
-    { type: "subscribe", since: { epoch: "e1", offset: 5_000 - HISTORY_EVENTS } },
-  ]);
-  assert.deepEqual(world.told, []);
-});
-
-test("states are put over the past, then come later events; events of the old cursor do not", () => {
-  connection.signIn("t");
-  world.socket.onopen();
-  world.hear(AUTH_OK, state("a"), fence(2, false, 1), ...events(3, 3), fence(0, true, 3));
-  assert.equal(connection.status.kind, "recovering");
-  world.hear(...events(1, 3));
-  assert.deepEqual(world.told, [1, 2, "snapshot of 1", 3]);
-  assert.equal(connection.status.kind, "live");
-});
-
-test("a past that is no longer there leaves the snapshot", () => {
-  connection.signIn("t");
-  world.socket.onopen();
-  world.hear(AUTH_OK, state("a"), fence(9, false, 1), state("a"), state("b"), fence(11, false, 2));
-  assert.deepEqual(world.told, ["snapshot of 2"]);
-  world.hear(...events(12, 12));
-  assert.deepEqual(world.told, ["snapshot of 2", 12]);
-});
-
-test("it resumes from its offset, takes nothing twice and says how many it recovers", () => {
-  goLive(3);
-  world.close(1006);
-  assert.equal(connection.staleSince, world.time);
-  world.pass(1_000);
-  world.socket.onopen();
-  world.hear(AUTH_OK);
-  assert.deepEqual(world.socket.sent.at(-1).since, { epoch: "e1", offset: 3 });
-  world.hear(fence(3, true, 2), ...events(2, 4));
-  assert.deepEqual(connection.status, { kind: "recovering", received: 1, expected: 2 });
-  assert.notEqual(connection.staleSince, null);
-  world.hear(...events(5, 5));
-  assert.equal(connection.status.kind, "live");
-  assert.equal(connection.staleSince, null);
-  assert.deepEqual(world.told, [4, 5]);
-  assert.equal(connection.doubled, 2);
-});
-
-test("a hole nobody announced is told as one", () => {
-  goLive(3);
-  world.hear(...events(6, 6));
-  assert.deepEqual(world.told, ["unexplained 4-5", 6]);
-});
-
-test("an announced hole is told once", () => {
-  goLive(3);
-  world.hear({ type: "gap", from: 4, to: 9, omitted: 5, reason: "thinned" }, ...events(7, 7));
-  world.hear(...events(10, 10));
-  assert.deepEqual(world.told, ["thinned 4-9", 7, 10]);
-});
-
-test("a log that ran away is told, and its snapshot taken", () => {
-  goLive(3);
-  world.hear({ type: "gap", from: 4, to: 900, omitted: 897, reason: "expired" });
-  world.hear(state("a"), fence(900, false, 1), ...events(901, 901));
-  assert.deepEqual(world.told, ["expired 4-900", "snapshot of 1", 901]);
-});
-
-test("a resumption that comes too late is a gap", () => {
-  goLive(3);
-  world.close(1006);
-  world.pass(1_000);
-  world.socket.onopen();
-  world.hear(AUTH_OK, state("a"), fence(50, false, 1));
-  assert.deepEqual(world.told, ["expired 4-50", "snapshot of 1"]);
-  assert.equal(connection.status.kind, "live");
-});
-
-for (const [what, late] of [["another epoch", fence(9, false, 1, "e2")], ["a log rolled back", fence(1, false, 1)]]) {
-  test(`${what} is a new log`, () => {
-    goLive(3);
-    world.close(1006);
-    world.pass(1_000);
-    world.socket.onopen();
-    world.hear(AUTH_OK, state("a"), late);
-    assert.deepEqual(world.told, ["reset", "new_log undefined-undefined", "snapshot of 1"]);
-  });
-}
-
-test("an interrupted past is finished after the interruption", () => {
-  connection.signIn("t");
-  world.socket.onopen();
-  world.hear(AUTH_OK, state("a"), fence(4, false, 1), fence(0, true, 4), ...events(1, 2));
-  world.close(1006);
-  world.pass(1_000);
-  world.socket.onopen();
-  world.hear(AUTH_OK, fence(2, true, 3), ...events(3, 5));
-  assert.deepEqual(world.told, [1, 2, 3, 4, "snapshot of 1", 5]);
-  assert.equal(connection.status.kind, "live");
 });
 
 test("there is never more than one timer, and none when a person is waited for", () => {
@@ -239,7 +60,7 @@ test("there is never more than one timer, and none when a person is waited for",
 });
 
 test("the delay starts over only after a stable authentication", () => {
-  goLive();
+  world.goLive();
   const delays = [];
   for (const lasted of [9_999, 9_999, 9_999, 10_000]) {
     world.pass(0);
@@ -260,7 +81,7 @@ for (const [code, reason, why] of [
   [4403, "another subject", "refused"],
 ]) {
   test(`${code} ${reason}: nothing is tried until there is a new token`, () => {
-    goLive(2);
+    world.goLive(2);
     world.close(code, reason);
     assert.deepEqual(connection.status, { kind: "rejected", why });
     world.pass(3_600_000);
@@ -275,7 +96,7 @@ for (const [code, reason, why] of [
 }
 
 test("a limit's wait is obeyed, whoever is impatient", () => {
-  goLive();
+  world.goLive();
   world.hear({ type: "error", code: "rate_limited", message: "m", retry_after: 40 });
   assert.equal(connection.status.kind, "live", "a refused ping does not end the watching");
   world.close(4429, "over the limit");
@@ -341,7 +162,7 @@ test("a token that is refused during such a wait ends it", () => {
 });
 
 test("a new token while one watches: what is shown is of the past until the new one is live", () => {
-  goLive(3);
+  world.goLive(3);
   connection.signIn("fresh");
   assert.equal(connection.staleSince, world.time);
   world.socket.onopen();
@@ -350,7 +171,7 @@ test("a new token while one watches: what is shown is of the past until the new 
 });
 
 test("the wait of a restart is obeyed, unless a person says now", () => {
-  goLive();
+  world.goLive();
   world.hear({ type: "server_shutdown", retry_after: 1.9 });
   world.close(1012, "restarting");
   assert.equal(connection.status.kind, "restarting");
@@ -361,7 +182,7 @@ test("the wait of a restart is obeyed, unless a person says now", () => {
 });
 
 test("without an answer the connection is given up, as of when it was last heard", () => {
-  goLive();
+  world.goLive();
   const heard = world.time;
   world.pass(100_000);
   assert.deepEqual(world.socket.sent.at(-1), { type: "ping" });
@@ -372,7 +193,7 @@ test("without an answer the connection is given up, as of when it was last heard
 });
 
 test("events that come are a sign of life: no ping is needed, and a late pong is waited for", () => {
-  goLive();
+  world.goLive();
   world.pass(99_000);
   world.hear(...events(1, 1));
   world.pass(1_000);
@@ -386,7 +207,7 @@ test("events that come are a sign of life: no ping is needed, and a late pong is
 });
 
 test("a returning tab connects at once, but not twice in a second", () => {
-  goLive();
+  world.goLive();
   world.close(1006);
   world.pass(750);
   world.close(1006);
@@ -418,14 +239,14 @@ test("what a handshake does not tell is asked for beside it", async () => {
 });
 
 test("what is no message of a monitor ends the connection, not the page", () => {
-  goLive();
+  world.goLive();
   world.socket.onmessage({ data: "no json" });
   assert.equal(connection.status.kind, "waiting");
   assert.ok(world.socket.closed);
 });
 
 test("a socket that was let go is not listened to any more", () => {
-  goLive();
+  world.goLive();
   const old = world.socket;
   connection.signIn("other");
   old.onmessage({ data: JSON.stringify(events(1, 1)[0]) });

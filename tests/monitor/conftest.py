@@ -1,8 +1,14 @@
-"""A monitor that several tests of a module may share."""
+"""A monitor that several tests of a module may share, and a journal for one."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from monitor.journal import Journal
 from tests.running import RunningMonitor
+
+from .journals import open_journal
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
@@ -12,3 +18,15 @@ def shared(request, tmp_path_factory):
     flags = {"event_loop": request.param, "requests_per_window": 1000, "close_timeout_s": 0.3}
     with RunningMonitor(state, **flags) as monitor:
         yield monitor
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = open_journal(path)
+    yield opened
+    opened.close()

@@ -1,0 +1,53 @@
+"""Journals and their entries as the tests of the journal make them."""
+
+from pathlib import Path
+from typing import Literal
+
+from monitor.journal import Entry, Journal, JournalFullError
+
+NOW = 1_700_000_000.0
+
+
+def open_journal(
+    path: Path,
+    *,
+    max_events: int = 10_000,
+    max_bytes: int = 2**30,
+    max_age_s: float = 1e9,
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+) -> Journal:
+    return Journal.open(
+        path,
+        max_events=max_events,
+        max_bytes=max_bytes,
+        max_age_s=max_age_s,
+        synchronous=synchronous,
+    )
+
+
+def entry(offset: int, **changes: object) -> Entry:
+    values: dict[str, object] = {
+        "offset": offset,
+        "payload": b'{"offset":%d}' % offset,
+        "type": "phase_progress",
+        "run": None,
+        "phase": "writer",
+        "id": f"id-{offset}",
+        "subject": "pipeline",
+        "at": NOW,
+    }
+    return Entry(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def entries(journal: Journal, count: int, **changes: object) -> list[Entry]:
+    return [entry(journal.last + 1 + number, **changes) for number in range(count)]
+
+
+def fill(journal: Journal) -> int:
+    """Append until the disk is full; return how many appends were stored."""
+    for stored in range(10_000):
+        try:
+            journal.append(entries(journal, 20, payload=b"x" * 1_000))
+        except JournalFullError:
+            return stored
+    raise AssertionError("the disk never filled")

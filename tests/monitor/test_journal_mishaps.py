@@ -1,0 +1,212 @@
+"""The journal and what befalls it: foreign and damaged files, kill -9, a full disk."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.contract.verdicts import UsageError
+from monitor.journal import Journal, JournalError, JournalFullError
+
+from .journals import entries, entry, fill, open_journal
+
+
+def refuse(path: Path) -> str:
+    with pytest.raises(UsageError, match=str(path)) as caught:
+        open_journal(path)
+    return str(caught.value)
+
+
+def test_a_foreign_file_is_refused_and_not_a_byte_of_it_changes(path: Path) -> None:
+    path.write_bytes(b"the diary of somebody else\n" * 500)
+    before = path.read_bytes()
+    assert "not a journal of wsproof" in refuse(path)
+    path.unlink()
+    with sqlite3.connect(path) as foreign:
+        foreign.execute("CREATE TABLE diary (day TEXT)")
+    foreign.close()
+    database = path.read_bytes()
+    assert "not a journal of wsproof" in refuse(path)
+    assert path.read_bytes() == database != before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_newer_format_is_refused_by_name(path: Path) -> None:
+    open_journal(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+    assert "format 2, expected 1" in refuse(path)
+
+
+def damaged(path: Path, start: int, content: bytes) -> bytes:
+    journal = open_journal(path)
+    journal.append(entries(journal, 2_000))
+    journal.close()
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(content)
+    return path.read_bytes()
+
+
+def test_a_damaged_journal_is_refused_and_kept_for_repair(path: Path) -> None:
+    before = damaged(path, 4096, b"\xff" * 3 * 4096)
+    assert "restore it, or move it away" in refuse(path)
+    assert path.read_bytes() == before
+
+
+def test_a_truncated_journal_is_refused(path: Path) -> None:
+    damaged(path, 0, b"")
+    os.truncate(path, path.stat().st_size // 8192 * 4096)
+    assert "restore it, or move it away" in refuse(path)
+
+
+def test_an_empty_file_left_by_an_interrupted_start_becomes_a_journal(path: Path) -> None:
+    path.touch()
+    journal = open_journal(path)
+    journal.append(entries(journal, 1))
+    journal.close()
+
+
+def test_a_folder_in_its_place_is_refused_with_what_to_do(path: Path) -> None:
+    path.mkdir()
+    assert "check its permissions" in refuse(path)
+
+
+def child(program: str, *arguments: object) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.slow
+def test_two_processes_cannot_share_a_journal(path: Path, journal: Journal) -> None:
+    program = (
+        "import sys; from pathlib import Path; from monitor.contract.verdicts import UsageError\n"
+        "from tests.monitor.journals import open_journal\n"
+        "try: open_journal(Path(sys.argv[1]))\n"
+        "except UsageError as error: print(error)"
+    )
+    said, _ = child(program, path).communicate()
+    assert b"running `wsproof serve`" in said
+    journal.append(entries(journal, 1))
+
+
+# kill -9, and a full disk
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.monitor.journals import NOW, entries, open_journal
+journal = open_journal(Path(sys.argv[1]), max_events=500, synchronous=sys.argv[2])
+while True:
+    journal.append(entries(journal, 1 + journal.last % 7))
+    sys.stdout.write(f"{journal.last}\\n")
+    sys.stdout.flush()
+    journal.prune(NOW)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
+def test_every_acknowledged_append_survives_sigkill(path: Path, synchronous: str) -> None:
+    last = 0
+    for lives in range(1, 6):
+        writer = child(WRITER, path, synchronous)
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(60 * lives)]
+        writer.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout.read().split(b"\n")[:-1]]
+        writer.wait()
+        writer.stdout.close()
+        journal = open_journal(path)
+        kept = journal.read(0, 10**6)
+        assert acknowledged[0] > last
+        assert acknowledged[-1] <= journal.last <= acknowledged[-1] + 7
+        assert [each.offset for each in kept] == [*range(journal.first, journal.last + 1)]
+        assert kept == [entry(each.offset) for each in kept]
+        assert journal.states() == [entry(journal.last).payload]
+        last = journal.last
+        journal.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no mount command: {error}")
+    if done.returncode:
+        pytest.skip(f"no permission to mount a small disk: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S607 - wherever mount was found
+
+
+@pytest.mark.slow
+def test_a_full_disk_refuses_events_keeps_serving_and_recovers(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 1_000_000)
+    journal = open_journal(small_disk / "journal.db")
+    assert fill(journal) > 10
+    last = journal.last
+    assert [kept.offset for kept in journal.read(0, 10**6)] == [*range(1, last + 1)]
+    assert journal.find("pipeline", [f"id-{last}", f"id-{last + 1}"]) == {f"id-{last}": last}
+    assert journal.states()
+    with pytest.raises(JournalFullError, match="make space in its folder"):
+        journal.append(entries(journal, 1_000, payload=b"x" * 1_000))
+    ballast.unlink()
+    journal.append(entries(journal, 20))
+    assert journal.last == last + 20
+    assert fill(journal) > 0
+    journal.close()
+    again = open_journal(small_disk / "journal.db")
+    assert [kept.offset for kept in again.read(0, 10**6)] == [*range(1, again.last + 1)]
+    again.close()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from tests.monitor.journals import entries, fill, open_journal
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+journal = open_journal(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, unlimited[1]))
+assert fill(journal) > 5
+last = journal.last
+assert len(journal.read(0, 10**6)) == last
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+journal.append(entries(journal, 20))
+print(journal.last - last)
+journal.close()
+"""
+
+
+@pytest.mark.slow
+def test_a_write_the_system_refuses_is_retryable(path: Path) -> None:
+    writer = child(LIMITED, path)
+    said, _ = writer.communicate()
+    assert (writer.returncode, said) == (0, b"20\n")
+    journal = open_journal(path)
+    assert [kept.offset for kept in journal.read(0, 10**6)] == [*range(1, journal.last + 1)]
+    journal.close()
+
+
+def test_damage_that_shows_later_is_no_full_disk(path: Path) -> None:
+    journal = open_journal(path)
+    journal.append(entries(journal, 8_000, payload=b"x" * 1_000))  # more than SQLite caches
+    journal.close()
+    journal = open_journal(path)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(JournalError, match="restore it") as caught:
+        journal.read(0, 10**6)
+    assert not isinstance(caught.value, JournalFullError)
+    journal.close()
