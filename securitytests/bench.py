@@ -1,4 +1,6 @@
-"""What a check works with: connections, tokens, the profile's promises, and a place for verdicts.
+"""What a check works with: connections, honest clients, and a place for verdicts.
+
+What it takes from the profile comes from `Provisions`.
 
 A `Bench` belongs to one run of one check. Each connection comes from an address of its own unless
 the check says otherwise, so that the service's limits never interfere. Everything opened is
@@ -9,15 +11,14 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, NoReturn
 
 from monitor.contract.findings import Observation
 from monitor.contract.profile import Method, TokenKind
-from monitor.contract.promises import Answer, Promises, Situation
 from monitor.contract.target import Credentials
 from monitor.contract.verdicts import Verdict
+from securitytests.honest import HonestPair
 from securitytests.judging import Attempt, CannotTellError, Judgement, NotApplicableError
 from securitytests.probe import http
 from securitytests.probe.client import Client, NotServedError, event_of
@@ -31,12 +32,15 @@ from securitytests.probe.stream import (
     UnreachableError,
 )
 from securitytests.probe.transcript import Transcript, trying
+from securitytests.provisions import Provisions
 from securitytests.server import Server
-from securitytests.tokens import Signed
 from securitytests.watch import Watched, watching
 
 #: How long a service that shows no mark of success is watched before it counts as accepting.
 UNMARKED_S = 0.5
+
+#: A service that has not let go of a connection so long after we did is not waited for.
+_RELEASED_S = 2.0
 
 #: How long a client listens beside a check at most.
 _LISTENED_S = 120.0
@@ -51,14 +55,11 @@ _ENDS_A_VARIANT = (
 )
 
 
-class Bench:
+class Bench(Provisions):
     """The workplace of one check on one server."""
 
     def __init__(self, server: Server, check: str) -> None:
-        self.server = server
-        self.target = server.target
-        self.promises: Promises = server.target.promises
-        self.transcript = Transcript(check)
+        super().__init__(server, Transcript(check))
         self.observations: list[Observation] = []
         self.figures: dict[str, float] = {}
         self._run = f"wsp-{secrets.token_hex(4)}"
@@ -66,96 +67,6 @@ class Bench:
         self._connections = itertools.count(1)
         self._streams: list[Stream] = []
         self._listening: list[asyncio.Task[Ending]] = []
-
-    # What the profile says
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        """The ways of authenticating the service offers.
-
-        Raises:
-            CannotTellError: it offers none, or the profile is silent.
-        """
-        methods = self.target.authentication.methods
-        if not methods:
-            raise CannotTellError("the profile has no `authentication.methods`")
-        return methods
-
-    def promised(self, name: str) -> float:
-        """Return a promise of the profile, such as `idle_timeout_s`.
-
-        Raises:
-            CannotTellError: nothing is promised.
-        """
-        value = getattr(self.promises, name)
-        if value is None:
-            raise CannotTellError(f"the profile has no `promises.{name}`; state it, or decline")
-        return float(value)
-
-    def answer(self, situation: Situation) -> Answer:
-        """Return what the service may answer in a situation.
-
-        Raises:
-            CannotTellError: the profile does not say.
-        """
-        answer = self.target.answers.get(situation)
-        if answer is None:
-            raise CannotTellError(f"the profile has no `answers.{situation}`; say how it refuses")
-        return answer
-
-    # Tokens
-
-    async def token(self, kind: TokenKind = "subscribe") -> str | None:
-        """Return a good token of this kind; None if the service asks for none.
-
-        The profile's own, the same for all who ask; or, where the profile gives the signing key
-        and no source of this kind, one made with it.
-        """
-        signable = {"subscribe", "publish", "admin"} - self.target.tokens.keys()
-        if kind in signable and self.server.tokens.can_sign:
-            return (await self.signed(kind)).token
-        token = await self.server.tokens.obtain(kind)
-        self.transcript.protect(token or "")
-        return token
-
-    async def signed(self, kind: str = "subscribe", **claims: Any) -> Signed:
-        """Return a good token signed here with the service's key; see `Tokens.sign`."""
-        signed = await self.server.tokens.sign(kind, **claims)
-        self.transcript.protect(signed.token)
-        return signed
-
-    async def short_lived(self, kind: str, ttl_s: float = 1.0) -> tuple[str, float]:
-        """Return a token that expires soon, and when: loop time.
-
-        Signed here for a whole second at least `ttl_s` ahead, or the profile's `short_lived`.
-        """
-        if self.server.tokens.can_sign:
-            signed = await self.signed(kind, ttl_s=ttl_s)
-            left = float(signed.claims["exp"]) - time.time()
-            return signed.token, self.now() + left
-        source = self.target.tokens.get("short_lived")
-        if source is None or source.lifetime_s is None:
-            raise CannotTellError("the profile has neither `signing` nor `tokens.short_lived`")
-        token = await asyncio.to_thread(self.server.launch.token, "short_lived")
-        self.transcript.protect(token or "")
-        return token or "", self.now() + source.lifetime_s
-
-    async def revoke(self, token: str) -> None:
-        """Revoke a token with the profile's command."""
-        await self._command("revoke", token=token)
-
-    async def disable(self, subject: str) -> None:
-        """Disable a subject with the profile's command."""
-        await self._command("disable", subject=subject)
-
-    async def _command(self, name: str, **values: str) -> None:
-        command = getattr(self.target.commands, name)
-        if command is None:
-            raise CannotTellError(f"the profile has no `commands.{name}`")
-        self.transcript.note(0, "note", f"{name} …")
-        where = f"target profile {self.target.path}: key `commands.{name}`"
-        await asyncio.to_thread(self.server.launch.run, command, where, **values)
-        self.transcript.note(0, "note", f"{name}: done")
 
     # Connections
 
@@ -251,10 +162,14 @@ class Bench:
         return http.Request(path, (("Host", self.server.endpoint.host), *shown, *headers))
 
     async def ask(self, request: http.Request, source: str | None = None) -> Handshake:
-        """Send one HTTP request on a connection of its own; return the answer, and close."""
+        """Send one HTTP request on a connection of its own; return the answer, and close.
+
+        From a `source` that was given it is over when the service has let go of it, so that who
+        asks again from there takes up one place at a time.
+        """
         peer = await self.connect(source)
         answer = await peer.request(request)
-        peer.stream.close()
+        await self._hang_up(peer, source)
         return answer
 
     async def attempt(
@@ -290,12 +205,12 @@ class Bench:
     ) -> Attempt:
         """Try to come in with a request and a first message made to order.
 
-        Who is refused hangs up, so that many tries of one address take up no slots.
+        Who is refused hangs up, so that many tries of one address take up no places.
         """
         peer = await self.connect(source)
         handshake = await peer.request(request)
         if not handshake.upgraded:
-            peer.stream.close()
+            await self._hang_up(peer, source)
             return Attempt(method, handshake, accepted=False)
         if message is not None:
             await peer.send_text(message)
@@ -304,8 +219,15 @@ class Bench:
         ending = await peer.until_end(patience, stop_at=mark)
         taken = any(mark in text for text in ending.texts) if mark else not ending.ended
         if ending.ended:
-            peer.stream.close()
+            await self._hang_up(peer, source)
         return Attempt(method, handshake, taken, ending, ending.texts)
+
+    async def _hang_up(self, peer: Peer, source: str | None) -> None:
+        """Close; from an address that may be used again, wait until its place is free."""
+        if source is None:
+            peer.stream.close()
+        else:
+            await peer.stream.released(_RELEASED_S)
 
     async def client(
         self,
@@ -333,19 +255,19 @@ class Bench:
         return client
 
     def mark(self) -> str:
-        """Return a text that stands nowhere else, to be carried by an event."""
-        return f"{self._run}-{next(self._numbers)}"
+        """Return a text for an event to carry that stands nowhere else, and in no other mark."""
+        return f"{self._run}-{next(self._numbers):06}"
 
     def event(self, identifier: str | None = None, **fields: Any) -> dict[str, Any]:
         """Return an event the service accepts, with a mark of ours as its identifier."""
         return event_of(self.target, identifier or self.mark(), **fields)
 
-    async def pair(self) -> "HonestPair":
+    async def pair(self) -> HonestPair:
         """Return an honest publisher and an honest subscriber."""
         # Both tokens first: while a command prints one, nobody would answer the pings of the other.
         await self.token("publish")
         subscriber = await self.client("subscribe")
-        return HonestPair(self, await self.client("publish"), subscriber)
+        return HonestPair(await self.client("publish"), subscriber, self.target, self.mark)
 
     def listen(self, client: Client, stop_at: str) -> "asyncio.Task[Ending]":
         """Have a client listen beside the check, answering pings, until it hears `stop_at`.
@@ -371,7 +293,7 @@ class Bench:
     async def watching(self, prefix: str = "attack") -> AsyncIterator[Watched]:
         """Watch the service and an honest pair while the block runs; figures go to the evidence."""
         pair = await self.pair()
-        async with watching(self.server.process, pair, self.now) as seen:
+        async with watching(self.server.processes, pair, self.now) as seen:
             yield seen
         self.figures.update(seen.figures(prefix))
 
@@ -420,43 +342,3 @@ class Bench:
         self._listening.clear()
         await asyncio.gather(*(stream.closed() for stream in self._streams))
         self._streams.clear()
-
-
-class HonestPair:
-    """A publisher and a subscriber that behave: the bracket, and the canary of attacks."""
-
-    def __init__(self, bench: Bench, publisher: Client, subscriber: Client) -> None:
-        self.publisher = publisher
-        self.subscriber = subscriber
-        self.interval_s = _interval_s(bench.promises)
-        self._bench = bench
-
-    async def measure(self, within: float = PATIENCE_S) -> float:
-        """Publish an event; return how long until it arrived, in seconds.
-
-        Raises:
-            NotServedError: it was refused, or did not arrive within the time.
-        """
-        identifier = self._bench.mark()
-        started = self._bench.now()
-        published, arrived = await asyncio.gather(
-            self.publisher.publish(self._bench.event(identifier), within),
-            self._arrived(identifier, within),
-            return_exceptions=True,
-        )
-        if isinstance(published, BaseException):
-            raise published
-        if isinstance(arrived, BaseException):
-            raise arrived
-        return arrived - started
-
-    async def _arrived(self, identifier: str, within: float) -> float:
-        await self.subscriber.expect(identifier, within)
-        return self._bench.now()
-
-
-def _interval_s(promises: Promises) -> float:
-    """Return a pause between honest publications that stays well within the promises."""
-    if "publication" in promises.counted and promises.requests_per_window is not None:
-        return 2 * promises.window_s / promises.requests_per_window
-    return 0.02

@@ -1,5 +1,6 @@
 """Judges what a probe observed. Pure: observations and the profile's promises in, judgement out."""
 
+import math
 from collections.abc import Collection
 
 import msgspec
@@ -140,7 +141,8 @@ def answered(handshake: Handshake, statuses: Collection[int]) -> Judgement:
 def withstood(seen: Watched, promises: Promises) -> tuple[Judgement, ...]:
     """Judge what was seen during an attack by what the profile promises of one.
 
-    A figure that could not be measured proves nothing.
+    A figure that could not be measured proves nothing. Nor does a latency that only misses its
+    bound because the audit itself sent late.
 
     Raises:
         CannotTellError: one of the promises is missing.
@@ -160,10 +162,19 @@ def withstood(seen: Watched, promises: Promises) -> tuple[Judgement, ...]:
         wanted = f"{what} of at most {bound / unit_size:g} {unit}"
         if measured is None:
             found.append(Judgement(Verdict.INCONCLUSIVE, wanted, "it could not be measured"))
+        elif name == "attacked_p99_ms" and measured > bound >= _service_p99_ms(seen):
+            late = f"{measured:.3g} ms from when it was due, {_service_p99_ms(seen):.3g} ms from"
+            late += " when it was sent: the audit itself was late, the machine is too busy"
+            found.append(Judgement(Verdict.INCONCLUSIVE, wanted, late))
         else:
             said = f"{measured / unit_size:.3g} {unit}"
             found.append(verdict_of(measured <= bound, wanted, said))
     return tuple(found)
+
+
+def _service_p99_ms(seen: Watched) -> float:
+    p99_s = seen.service_percentile_s(0.99)
+    return math.inf if p99_s is None else p99_s * 1_000
 
 
 def _closed_as(ending: Ending, expected: Answer) -> bool:

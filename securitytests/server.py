@@ -4,11 +4,8 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Collection
-from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import psutil
 
 from monitor.contract.launch import Launch
 from monitor.contract.target import Target
@@ -16,6 +13,7 @@ from monitor.contract.verdicts import WsproofError
 from securitytests.judging import CannotTellError
 from securitytests.probe.addresses import Addresses
 from securitytests.probe.stream import Endpoint, endpoint_of
+from securitytests.processes import ProcessTree
 from securitytests.tokens import Tokens
 
 
@@ -41,7 +39,10 @@ class Budget:
 
 
 class Server:
-    """Asynchronous context manager. `target` carries the URL the service really has."""
+    """Asynchronous context manager. `target` carries the URL the service really has.
+
+    `processes` are the service's, None where they cannot be watched.
+    """
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Server:
         self.budget = budget or Budget()
         self.launch = Launch(target, allowed_hosts)
         self.target = target
+        self.processes: ProcessTree | None = None
         self.tokens: Tokens
         self.endpoint: Endpoint
         self.addresses: Addresses
@@ -73,6 +75,7 @@ class Server:
         except BaseException:
             await asyncio.to_thread(self.launch.__exit__, None, None, None)
             raise
+        self.processes = None if self.launch.pid is None else ProcessTree(self.launch.pid)
         self.tokens = Tokens(self.launch)
         self.addresses = Addresses(self.endpoint.address)
         return self
@@ -90,23 +93,9 @@ class Server:
         """Whether the process still runs; True where it is not ours to know."""
         return self.launch.alive()
 
-    @property
-    def process(self) -> psutil.Process | None:
-        """The service's process, or None where it cannot be watched."""
-        if self.launch.pid is None or not psutil.pid_exists(self.launch.pid):
-            return None
-        return psutil.Process(self.launch.pid)
-
     def rss_peak_bytes(self) -> int | None:
-        """Return the most memory the process has had resident; None where it cannot be told."""
-        if self.launch.pid is None:
-            return None
-        try:
-            status = Path(f"/proc/{self.launch.pid}/status").read_text(encoding="ascii")
-        except OSError:
-            return None
-        peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
-        return None if peak is None else int(peak.split()[1]) * 1024
+        """Return the most memory the service was seen to have; None where it cannot be told."""
+        return None if self.processes is None else self.processes.rss_peak_bytes()
 
     def trust(self) -> ssl.SSLContext | None:
         """Return a fresh context that trusts the profile's own authority, or None: the system's."""

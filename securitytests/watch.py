@@ -1,19 +1,23 @@
 """Watches a local service during an attack, and what an honest client feels of it.
 
-Memory, descriptors, processor time, latency. Observes only; judging is not done here.
+Memory, descriptors, processor time, latency. The honest client asks on a schedule fixed in advance,
+whether or not it was answered, and its latency counts from when a request was due: a service that
+stands still makes every request wait that falls due meanwhile, and each of them is counted.
+Observes only; judging is not done here.
 """
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import msgspec
-import psutil
 
 from securitytests.probe.client import NotServedError
+from securitytests.processes import ProcessTree
 
-#: Between two looks at the process.
+#: Between two looks at the processes.
 INTERVAL_S = 0.02
 
 #: Longest an answer to the honest client is waited for; a slower one counts as this.
@@ -21,16 +25,24 @@ CANARY_PATIENCE_S = 5.0
 
 
 class Canary(Protocol):
-    """An honest client whose service is measured meanwhile."""
+    """An honest client whose service is measured meanwhile, every `interval_s` seconds."""
 
     interval_s: float
 
     async def measure(self, within: float) -> float:
-        """Return how long one round of service took, in seconds; NotServedError if it failed."""
+        """Return how long one round of service took, in seconds; NotServedError if it failed.
+
+        Called again while earlier rounds are still under way.
+        """
 
 
 class Watched(msgspec.Struct):
-    """What was seen. Memory and descriptors are None where the process cannot be watched."""
+    """What was seen. Memory and descriptors are None where the processes cannot be watched.
+
+    Both are sums over the service's process tree. `latencies_s` count from when a request of the
+    honest client was due, `service_s` from when it was sent, which is later where the audit itself
+    was late.
+    """
 
     rss_before_bytes: int | None = None
     rss_peak_bytes: int | None = None
@@ -41,15 +53,17 @@ class Watched(msgspec.Struct):
     cpu_s: float | None = None
     duration_s: float = 0.0
     latencies_s: list[float] = []
+    service_s: list[float] = []
     recovery_s: float | None = None
     canary_lost: str = ""
 
     def percentile_s(self, share: float) -> float | None:
         """Return the latency below which this share (0 to 1) of the honest answers stayed."""
-        if not self.latencies_s:
-            return None
-        ordered = sorted(self.latencies_s)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return _percentile(self.latencies_s, share)
+
+    def service_percentile_s(self, share: float) -> float | None:
+        """Return the same without what the audit itself was late in sending."""
+        return _percentile(self.service_s, share)
 
     @property
     def rss_growth_bytes(self) -> int | None:
@@ -60,13 +74,14 @@ class Watched(msgspec.Struct):
 
     def figures(self, prefix: str) -> dict[str, float]:
         """Return what was measured, units in the names, for the evidence."""
-        p99 = self.percentile_s(0.99)
+        p99, service_p99 = self.percentile_s(0.99), self.service_percentile_s(0.99)
         found = {
             f"{prefix}_rss_peak_bytes": self.rss_peak_bytes,
             f"{prefix}_rss_growth_bytes": self.rss_growth_bytes,
             f"{prefix}_descriptors_peak": self.descriptors_peak,
             f"{prefix}_target_cpu_s": self.cpu_s,
             f"{prefix}_honest_p99_ms": None if p99 is None else p99 * 1000,
+            f"{prefix}_honest_service_p99_ms": None if service_p99 is None else service_p99 * 1000,
             f"{prefix}_honest_samples": len(self.latencies_s) or None,
             f"{prefix}_recovery_s": self.recovery_s,
         }
@@ -75,69 +90,94 @@ class Watched(msgspec.Struct):
 
 @contextlib.asynccontextmanager
 async def watching(
-    process: psutil.Process | None, canary: Canary | None, clock: Callable[[], float]
+    tree: ProcessTree | None, canary: Canary | None, clock: Callable[[], float]
 ) -> AsyncIterator[Watched]:
-    """Watch while the block runs: the process, and the answers to an honest client.
+    """Watch while the block runs: the processes, and the answers to an honest client.
 
     On the way out, `recovery_s` is how long the honest client then waited for an answer.
     """
     seen = Watched()
     started = clock()
-    before = _sample(process)
+    before = None if tree is None else await asyncio.to_thread(tree.read)
     if before is not None:
-        seen.rss_before_bytes = seen.rss_peak_bytes = before[0]
-        seen.descriptors_before = seen.descriptors_peak = before[1]
-    tasks = [asyncio.create_task(_watch_process(process, seen))]
+        seen.rss_before_bytes = seen.rss_peak_bytes = before.rss_bytes
+        seen.descriptors_before = seen.descriptors_peak = before.descriptors
+    tasks = []
+    if tree is not None:
+        tasks.append(asyncio.create_task(_watch_processes(tree, seen)))
     if canary is not None:
-        tasks.append(asyncio.create_task(_ask(canary, seen, clock)))
+        tasks.append(asyncio.create_task(_ask_on_schedule(canary, seen, clock)))
     try:
         yield seen
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
         seen.duration_s = clock() - started
-        after = _sample(process)
+        after = None if tree is None else await asyncio.to_thread(tree.read)
         if after is not None:
-            seen.rss_after_bytes, seen.descriptors_after = after[0], after[1]
-            seen.cpu_s = after[2] - before[2] if before is not None else None
+            seen.rss_after_bytes, seen.descriptors_after = after.rss_bytes, after.descriptors
+            seen.cpu_s = after.cpu_s - before.cpu_s if before is not None else None
         if canary is not None and not seen.canary_lost:
             try:
                 seen.recovery_s = await canary.measure(CANARY_PATIENCE_S)
             except NotServedError as failure:
                 seen.canary_lost = str(failure)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
 
 
-def _sample(process: psutil.Process | None) -> tuple[int, int, float] | None:
-    """Return resident bytes, open descriptors and processor seconds; None if not to be had."""
-    if process is None:
-        return None
-    try:
-        with process.oneshot():
-            times = process.cpu_times()
-            return process.memory_info().rss, process.num_fds(), times.user + times.system
-    except psutil.Error:
-        return None
-
-
-async def _watch_process(process: psutil.Process | None, seen: Watched) -> None:
-    while (sample := _sample(process)) is not None:
-        seen.rss_peak_bytes = max(seen.rss_peak_bytes or 0, sample[0])
-        seen.descriptors_peak = max(seen.descriptors_peak or 0, sample[1])
+async def _watch_processes(tree: ProcessTree, seen: Watched) -> None:
+    while (usage := await asyncio.to_thread(tree.read)) is not None:
+        seen.rss_peak_bytes = max(seen.rss_peak_bytes or 0, usage.rss_bytes)
+        seen.descriptors_peak = max(seen.descriptors_peak or 0, usage.descriptors)
         await asyncio.sleep(INTERVAL_S)
 
 
-async def _ask(canary: Canary, seen: Watched, clock: Callable[[], float]) -> None:
-    """Note how long each answer takes; one still waited for at the end took at least so long."""
-    while True:
-        asked_at = clock()
+async def _ask_on_schedule(canary: Canary, seen: Watched, clock: Callable[[], float]) -> None:
+    """Ask whenever it is due until told to stop, or not served; note how long each answer takes.
+
+    One that is still waited for at the end took at least so long, and so did one that is overdue.
+    """
+    started, lost = clock(), asyncio.Event()
+    dues = (started + number * canary.interval_s for number in itertools.count())
+    due = next(dues)
+    async with asyncio.TaskGroup() as rounds:
         try:
-            seen.latencies_s.append(await canary.measure(CANARY_PATIENCE_S))
+            while not lost.is_set():
+                await asyncio.sleep(max(0.0, due - clock()))
+                rounds.create_task(_ask(canary, due, seen, clock, lost))
+                due = next(dues)
         except asyncio.CancelledError:
-            seen.latencies_s.append(clock() - asked_at)
+            while due < (now := clock()):
+                seen.latencies_s.append(now - due)
+                due = next(dues)
             raise
-        except NotServedError as error:
-            seen.latencies_s.append(CANARY_PATIENCE_S)
-            seen.canary_lost = str(error)
-            return
-        await asyncio.sleep(canary.interval_s)
+
+
+async def _ask(
+    canary: Canary, due: float, seen: Watched, clock: Callable[[], float], lost: asyncio.Event
+) -> None:
+    sent = clock()
+
+    def note(took: float) -> None:
+        seen.service_s.append(took)
+        seen.latencies_s.append(sent - due + took)
+
+    try:
+        note(await canary.measure(CANARY_PATIENCE_S))
+    except asyncio.CancelledError:
+        note(clock() - sent)
+        raise
+    except NotServedError as error:
+        note(CANARY_PATIENCE_S)
+        seen.canary_lost = seen.canary_lost or str(error)
+        lost.set()
+
+
+def _percentile(values: list[float], share: float) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

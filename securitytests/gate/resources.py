@@ -7,18 +7,14 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-import psutil
-
 from monitor.contract.evidence import Scalar
+from securitytests.processes import ProcessTree
 
-#: Between two readings of a process tree: walking one costs a few milliseconds.
+#: Between two readings.
 INTERVAL_S = 1.0
 
 #: How long the event loop is asked to sleep when it is seen whether it stands still.
 _LOOK_S = 0.05
-
-#: What one process uses: resident bytes, processor seconds, descriptors, threads.
-_Reading = tuple[int, float, int, int]
 
 
 class Resources:
@@ -39,27 +35,21 @@ class Resources:
     @contextlib.asynccontextmanager
     async def of_the_audit(self) -> AsyncIterator[None]:
         """Read this process, and how late its event loop is, while the block runs."""
+        own = ProcessTree(os.getpid(), below=False)
         async with (
             _beside(self._note_stalls()),
-            self._reading(0, "generator", os.getpid(), tree=False),
+            _beside(self._read_on(0, "generator", own)),
         ):
             yield
 
     @contextlib.asynccontextmanager
-    async def of_a_server(self, pid: int | None) -> AsyncIterator[None]:
-        """Read the tree below a server's process while the block runs."""
+    async def of_a_server(self, processes: ProcessTree | None) -> AsyncIterator[None]:
+        """Read a server's processes while the block runs."""
         self._servers += 1
-        async with self._reading(self._servers, "target", pid, tree=True):
-            yield
-
-    @contextlib.asynccontextmanager
-    async def _reading(
-        self, number: int, role: str, pid: int | None, *, tree: bool
-    ) -> AsyncIterator[None]:
-        if pid is None:
+        if processes is None:
             yield
             return
-        async with _beside(self._read_on(number, role, pid, tree=tree)):
+        async with _beside(self._read_on(self._servers, "target", processes)):
             yield
 
     async def _note_stalls(self) -> None:
@@ -69,28 +59,27 @@ class Resources:
             await asyncio.sleep(_LOOK_S)
             self.stalled_s = max(self.stalled_s, time.monotonic() - due_s)
 
-    async def _read_on(self, number: int, role: str, pid: int, *, tree: bool) -> None:
-        """Add a row every interval until the process is gone."""
-        used_s: dict[int, float] = {}
-        last_s: float | None = None
-        while members := await asyncio.to_thread(_read, pid, tree=tree):
+    async def _read_on(self, number: int, role: str, processes: ProcessTree) -> None:
+        """Add a row every interval until the first process is gone."""
+        cpu_s, last_s = 0.0, None
+        while usage := await asyncio.to_thread(processes.read):
             now_s = time.monotonic()
-            fresh_s = sum(one[1] - used_s.get(who, one[1]) for who, one in members.items())
-            used_s = {who: one[1] for who, one in members.items()}
             self.rows.append(
                 (
                     number,
                     round(now_s - self._started, 3),
                     role,
-                    len(members),
-                    sum(one[0] for one in members.values()),
+                    usage.processes,
+                    usage.rss_bytes,
                     None,
-                    None if last_s is None else round(100 * fresh_s / (now_s - last_s), 1),
-                    sum(one[2] for one in members.values()),
-                    sum(one[3] for one in members.values()),
+                    None
+                    if last_s is None
+                    else round(100 * (usage.cpu_s - cpu_s) / (now_s - last_s), 1),
+                    usage.descriptors,
+                    usage.threads,
                 )
             )
-            last_s = now_s
+            cpu_s, last_s = usage.cpu_s, now_s
             await asyncio.sleep(INTERVAL_S)
 
 
@@ -105,26 +94,3 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait({task})
     if not task.cancelled():
         task.result()
-
-
-def _read(pid: int, *, tree: bool) -> dict[int, _Reading]:
-    """Return what the process and all below it use; empty when it is gone."""
-    try:
-        root = psutil.Process(pid)
-        members = [root, *(root.children(recursive=True) if tree else ())]
-    except psutil.Error:
-        return {}
-    found = {}
-    for member in members:
-        try:
-            with member.oneshot():
-                times = member.cpu_times()
-                found[member.pid] = (
-                    member.memory_info().rss,
-                    times.user + times.system,
-                    member.num_fds(),
-                    member.num_threads(),
-                )
-        except psutil.Error:
-            continue  # it ended between two readings
-    return found

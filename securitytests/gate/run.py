@@ -255,7 +255,7 @@ class Gate:
         allowed = self._plan.permissions.allowed_hosts
         async with self._place, Server(target, allowed, budget=self._budget) as server:
             self._url = server.target.url
-            async with self._resources.of_a_server(server.launch.pid):
+            async with self._resources.of_a_server(server.processes):
                 yield server
 
     def _note_memory(self, server: Server) -> None:

@@ -32,7 +32,7 @@ class Client:
         if mark is not None:
             heard = await self.peer.until_text(mark, within)
             if heard.kind != "text":
-                raise NotServedError(f"authentication: expected {mark}, got {_said(heard)}")
+                raise NotServedError(f"authentication: expected {mark}, got {said(heard)}")
 
     async def subscribe(self, within: float, message: str | None = None) -> Received | None:
         """Subscribe as the profile says, or with `message`; return the answer if it has a mark.
@@ -48,7 +48,7 @@ class Client:
             return None
         heard = await self.peer.until_text(ask.accepted, within)
         if heard.kind != "text":
-            raise NotServedError(f"subscription: expected {ask.accepted}, got {_said(heard)}")
+            raise NotServedError(f"subscription: expected {ask.accepted}, got {said(heard)}")
         return heard
 
     async def send_event(self, event: dict[str, Any]) -> bool:
@@ -72,7 +72,7 @@ class Client:
                 return
             refused = heard.kind == "text" and refusal is not None and refusal in heard.text
             if refused or heard.kind in ENDS or heard.kind == "silence":
-                raise NotServedError(f"publication: expected {mark}, got {_said(heard)}")
+                raise NotServedError(f"publication: expected {mark}, got {said(heard)}")
 
     async def keep_alive(self, within: float) -> float:
         """Ask for an answer as the profile says; return how long it took, in seconds.
@@ -87,7 +87,7 @@ class Client:
         await self.peer.send_text(keepalive.message)
         heard = await self.peer.until_text(keepalive.answer, within)
         if heard.kind != "text":
-            raise NotServedError(f"keep-alive: expected {keepalive.answer}, got {_said(heard)}")
+            raise NotServedError(f"keep-alive: expected {keepalive.answer}, got {said(heard)}")
         return _now() - started
 
     async def expect(self, mark: str, within: float) -> Received:
@@ -98,7 +98,7 @@ class Client:
         """
         heard = await self.peer.until_text(mark, within)
         if heard.kind != "text":
-            raise NotServedError(f"delivery: expected the event published, got {_said(heard)}")
+            raise NotServedError(f"delivery: expected the event published, got {said(heard)}")
         return heard
 
 
@@ -147,7 +147,8 @@ def publication(target: Target, event: dict[str, Any]) -> str:
     return fill(target.publish.message, {"event": json.dumps(event)})
 
 
-def _said(heard: Received) -> str:
+def said(heard: Received) -> str:
+    """Return what was heard, for people."""
     if heard.kind == "text":
         return heard.text[:200]
     return str(Ending(heard.kind, 0.0, heard.code, heard.text)).partition(" after ")[0]

@@ -251,6 +251,29 @@ class Stream:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
+    async def released(self, within: float = PATIENCE_S) -> bool:
+        """Hang up in order and wait until the service has, too; False if it has not in time.
+
+        Only then does the connection take up no place of its address any more. With TLS it is we
+        who close: there is no half a close, and a service answers ours.
+        """
+        if self._writer.is_closing():
+            return True
+        if self._writer.can_write_eof():
+            self.finish()
+            gone = await self.dropped(within)
+            self.close()
+            return gone
+        self.close()
+        try:
+            async with asyncio.timeout(within):
+                await self._writer.wait_closed()
+        except TimeoutError:
+            return False
+        except (OSError, ssl.SSLError):  # it is over, however it ended
+            return True
+        return True
+
     async def closed(self) -> None:
         """Drop the connection and wait until the system has let go of it."""
         self._writer.transport.abort()

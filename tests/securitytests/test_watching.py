@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,9 @@ from securitytests.probe.client import NotServedError
 from securitytests.probe.peer import Ending
 from securitytests.probe.stream import Endpoint, Stream
 from securitytests.probe.transcript import Transcript
+from securitytests.processes import ProcessTree
 from securitytests.watch import Watched, watching
+from tests.securitytests.kit import GOOD, audit, made
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +36,7 @@ BOUNDS = Promises(attacked_p99_ms=50, attacked_memory_bytes=10_000_000, attacked
 class Canary:
     """Answers in so many seconds, one after the other; the last for ever. None: no service."""
 
-    interval_s = 0.0
+    interval_s = 0.004
 
     def __init__(self, *latencies_s):
         self._latencies = list(latencies_s)
@@ -46,17 +49,17 @@ class Canary:
         return latency
 
 
-async def watch(canary, process=None, seconds=0.05):
-    async with watching(process, canary, asyncio.get_running_loop().time) as seen:
+async def watch(canary, tree=None, seconds=0.05):
+    async with watching(tree, canary, asyncio.get_running_loop().time) as seen:
         await asyncio.sleep(seconds)
     return seen
 
 
 def test_latencies_during_the_block_and_recovery_after_it_are_told():
     seen = asyncio.run(watch(Canary(0.5, 0.001)))
-    assert seen.latencies_s[0] == 0.5
-    assert seen.percentile_s(1.0) == 0.5
-    assert seen.percentile_s(0.5) == 0.001
+    assert seen.service_s[0] == 0.5 <= seen.latencies_s[0]
+    assert seen.service_percentile_s(1.0) == 0.5
+    assert seen.service_percentile_s(0.5) == 0.001
     assert seen.recovery_s == 0.001
     assert seen.canary_lost == ""
     assert seen.figures("x")["x_honest_samples"] == len(seen.latencies_s)
@@ -70,18 +73,94 @@ def test_an_honest_client_that_is_not_served_is_told_and_has_no_recovery():
 
 def test_an_answer_still_waited_for_at_the_end_counts_as_long_as_it_was_waited_for():
     class Starved:
-        interval_s = 0.0
-        asked = 0
+        interval_s = 0.005
+        over = False
 
         async def measure(self, within):
-            self.asked += 1
-            if self.asked == 1:
+            if not self.over:
                 await asyncio.sleep(within)
             return 0.001
 
-    seen = asyncio.run(watch(Starved()))
-    assert len(seen.latencies_s) == 1
-    assert 0.025 < seen.latencies_s[0] <= seen.duration_s
+    async def starve():
+        canary = Starved()
+        async with watching(None, canary, asyncio.get_running_loop().time) as seen:
+            await asyncio.sleep(0.05)
+            canary.over = True
+        return seen
+
+    seen = asyncio.run(starve())
+    assert len(seen.latencies_s) > 1
+    assert 0.025 < max(seen.latencies_s) <= seen.duration_s
+    assert seen.recovery_s == 0.001
+
+
+def test_what_falls_due_while_the_service_stands_still_waits_from_then_on():
+    class Standing:
+        """Serves nobody until it goes on."""
+
+        interval_s = 0.005
+
+        def __init__(self):
+            self.goes_on = asyncio.Event()
+
+        async def measure(self, within):  # noqa: ARG002 - as the watch calls it
+            started = asyncio.get_running_loop().time()
+            await self.goes_on.wait()
+            return asyncio.get_running_loop().time() - started
+
+    async def stand():
+        canary = Standing()
+        async with watching(None, canary, asyncio.get_running_loop().time) as seen:
+            await asyncio.sleep(0.2)
+            canary.goes_on.set()
+            await asyncio.sleep(0.1)
+        return seen
+
+    seen = asyncio.run(stand())
+    assert max(seen.latencies_s) > 0.19
+    assert len([one for one in seen.latencies_s if one > 0.1]) >= 15
+
+
+def test_what_the_audit_sends_late_counts_from_when_it_was_due():
+    async def stall():
+        canary = Canary(0.001)
+        async with watching(None, canary, asyncio.get_running_loop().time) as seen:
+            await asyncio.sleep(0.02)
+            time.sleep(0.3)  # noqa: ASYNC251 - the fault to be noticed
+            await asyncio.sleep(0.02)
+        return seen
+
+    seen = asyncio.run(stall())
+    assert seen.percentile_s(0.99) > 0.25
+    assert seen.service_percentile_s(0.99) < 0.25
+    seen.rss_peak_bytes = 1
+    late = next(one for one in withstood(seen, BOUNDS) if one.expected.startswith("an honest p99"))
+    assert (late.verdict, "the audit itself was late" in late.actual) == ("INCONCLUSIVE", True)
+
+
+@pytest.mark.slow
+def test_a_service_that_stands_still_shows_in_p99_for_as_long_as_it_stood():
+    stood_s, seen = 0.0, Watched()
+
+    async def probe(bench: Bench) -> None:
+        nonlocal stood_s, seen
+        service = psutil.Process(bench.server.launch.pid)
+        pair = await bench.pair()
+        pair.interval_s = 0.005
+        async with watching(None, pair, bench.now) as seen:
+            await asyncio.sleep(0.7)
+            service.suspend()
+            stopped = bench.now()
+            await asyncio.sleep(0.3)
+            stood_s = bench.now() - stopped
+            service.resume()
+            await asyncio.sleep(0.7)
+        bench.judge(GOOD)
+
+    found = audit(made("ZA1", probe, server="own", alone=True))
+    assert found["ZA1"].verdict is Verdict.PASS, found["ZA1"].reason
+    assert len(seen.latencies_s) > 200
+    assert seen.percentile_s(0.99) > 0.9 * stood_s
 
 
 def test_memory_and_descriptors_of_a_process_are_those_it_had_at_their_height():
@@ -93,8 +172,8 @@ def test_memory_and_descriptors_of_a_process_are_those_it_had_at_their_height():
     ) as child:
 
         async def grow():
-            process = psutil.Process(child.pid)
-            async with watching(process, None, asyncio.get_running_loop().time) as seen:
+            tree = ProcessTree(child.pid)
+            async with watching(tree, None, asyncio.get_running_loop().time) as seen:
                 for size in (50_000_000, 1):
                     child.stdin.write(b"%d\n" % size)
                     child.stdin.flush()

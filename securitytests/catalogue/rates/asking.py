@@ -11,7 +11,7 @@ from securitytests.probe.frames import encode_frame
 from securitytests.probe.http import Request
 from securitytests.probe.peer import ENDS, Handshake
 
-#: Requests under way at a time, below any sensible limit of connections.
+#: Requests under way at a time, where the service promises as many connections.
 _AT_A_TIME = 4
 
 #: Share of the window in which all requests must be made, so that none has left it meanwhile.
@@ -37,9 +37,22 @@ def without_message(bench: Bench) -> Method:
     return next((method for method in bench.methods if method != "message"), bench.methods[0])
 
 
-async def ask_all(bench: Bench, requests: Iterable[Request], address: str) -> list[Handshake]:
-    """Make these requests from one address, a few at a time; return the answers in order."""
-    places = asyncio.Semaphore(_AT_A_TIME)
+async def ask_all(
+    bench: Bench, requests: Iterable[Request], address: str, held: int = 0
+) -> list[Handshake]:
+    """Make these requests from one address, a few at a time; return the answers in order.
+
+    Never are more connections open than `promises.connections_per_address`, the `held` ones that
+    the check keeps from there included: else a refusal might be for those.
+
+    Raises:
+        CannotTellError: the `held` ones leave no room.
+    """
+    promised = bench.promises.connections_per_address
+    room = _AT_A_TIME if promised is None else min(_AT_A_TIME, promised - held)
+    if room < 1:
+        raise CannotTellError(f"{held} of {promised} connections are held: no room for another")
+    places = asyncio.Semaphore(room)
 
     async def ask(request: Request) -> Handshake:
         async with places:
