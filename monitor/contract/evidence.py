@@ -195,8 +195,22 @@ class Provenance(msgspec.Struct, frozen=True):
     load_average_after: tuple[float, float, float]
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """What a copy of a run lacks of one file: so many `lines`, `what` they were.
+
+    `sha256` is that of the whole file, as the run's own folder has it.
+    """
+
+    lines: int
+    what: str
+    sha256: str
+
+
 class RunRecord(msgspec.Struct, frozen=True):
-    """`run.json`: one run as a whole. `files` maps each other file to its SHA-256."""
+    """`run.json`: one run as a whole. `files` maps each other file to its SHA-256.
+
+    `left_out` says of a copy that is kept what it lacks, by file; a run's own folder lacks nothing.
+    """
 
     id: str
     kind: Literal["load", "audit", "trace"]
@@ -211,6 +225,13 @@ class RunRecord(msgspec.Struct, frozen=True):
     provenance: Provenance
     files: dict[str, str] = {}
     format_version: int = FORMAT_VERSION
+    left_out: dict[str, LeftOut] = {}
+
+    @property
+    def whole(self) -> "RunRecord":
+        """This record as the run's own folder has it."""
+        originals = {name: lacking.sha256 for name, lacking in self.left_out.items()}
+        return msgspec.structs.replace(self, files={**self.files, **originals}, left_out={})
 
 
 def new_run_id(kind: str, scenario: str, at: datetime | None = None) -> str:
@@ -267,6 +288,10 @@ class RunWriter:
         encode = msgspec.json.encode
         with (self._partial / file).open("wb") as out:
             out.writelines(encode(record) + b"\n" for record in records)
+
+    def copy(self, file: Path) -> None:
+        """Take over a file of another folder of the same run, as it is."""
+        shutil.copyfile(file, self._partial / file.name)
 
     def finish(self, record: RunRecord) -> Path:
         """Add checksums, write `run.json`, and move the folder to its place, its files read-only.
