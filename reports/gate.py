@@ -19,7 +19,10 @@ _Line = TypeVar("_Line")
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One seeded flaw: which checks must catch it, which may, and what each check said."""
+    """One seeded flaw: which checks must catch it, which may, and what each check said.
+
+    Of the others, `strays` failed or no longer applied, and `unsettled` came to no verdict.
+    """
 
     mutant: str
     flaw: str
@@ -30,6 +33,7 @@ class Trial(msgspec.Struct, frozen=True):
     detected: bool
     strays: tuple[str, ...]
     defect: str
+    unsettled: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from monitor.contract.claims import Claim
 from monitor.contract.evidence import FINDINGS, Run, RunRecord
+from monitor.contract.verdicts import RunVerdict
 from reports.dossier import Dossier, open_dossier
 from reports.runs import Evidence
 from reports.standing import Standing, judge_all, standings
@@ -79,10 +80,13 @@ class Sources:
 def is_from(source: str, record: RunRecord) -> bool:
     """Tell whether a run is of a source: its scenario, or an audit.
 
-    An audit, or a trial of the gate, of chosen checks or flaws is of none: it shows a part.
+    An audit, or a trial of the gate, of chosen checks or flaws is of none, nor is one that did not
+    come to its end: it shows a part.
     """
-    if record.kind == "audit" and record.parameters.get("only") not in {None, ""}:
-        return False
+    if record.kind == "audit":
+        chosen = record.parameters.get("only") not in {None, ""}
+        if chosen or record.verdict is RunVerdict.INVALID:
+            return False
     if source in {AUDIT, EVERY_AUDIT}:
         return record.kind == "audit" and FINDINGS in record.files
     return record.scenario == source

@@ -4,40 +4,84 @@ Puts gate, display and evidence together for `wsproof audit --mutants` and `--tw
 """
 
 import sys
+from collections.abc import Coroutine, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeVar
 
-from monitor.contract.verdicts import ExitCode
+from monitor.contract.verdicts import ExitCode, NoVerdictError
 from scripts.audit_display import display
 from securitytests.gate.interruption import run_interruptibly
-from securitytests.gate.mutation import mutation_exit_code, try_mutants
+from securitytests.gate.mutation import Trial, mutation_exit_code, try_mutants
 from securitytests.gate.plan import Plan
 from securitytests.gate.record import AuditRecorder
-from securitytests.gate.twins import services, try_twins, twins_exit_code
+from securitytests.gate.twins import TwinRun, services, try_twins, twins_exit_code
 from securitytests.mutants.registry import Mutant, discover
 from securitytests.outputs import matrix, table
 
 #: The order of the checks and of the services, unless another seed is given.
 SEED = 1
 
+T = TypeVar("T")
+
 
 def mutants(plan: Plan, only: str | None, runs: Path, command: str, *, full: bool) -> ExitCode:
-    """Try the checks on seeded flaws; print detected/seeded and write the evidence."""
+    """Try the checks on seeded flaws; print detected/seeded and write the evidence.
+
+    Raises:
+        UsageError: there is no such flaw, or the profile is not the reference monitor's.
+        KeyboardInterrupt: it was interrupted; the evidence of what was done is written.
+    """
     chosen = chosen_mutants(only)
     recorder = AuditRecorder(runs, command, plan.target.path)
+    done: list[Trial] = []
     with display(len(chosen)) as tell:
-        tried = run_interruptibly(try_mutants(plan, chosen, tell.trial, full=full))
-    print(f"Evidence: {recorder.trials(plan, tried, full=full, only=only)}", file=sys.stderr)
+
+        def told(trial: Trial, count: int, total: int) -> None:
+            done.append(trial)
+            tell.trial(trial, count, total)
+
+        tried, interrupted = _until_interrupted(
+            try_mutants(plan, chosen, told, full=full), done, f"{len(chosen)} flaws"
+        )
+    folder = recorder.trials(plan, tried, full=full, only=only, interrupted=interrupted)
+    _tell_of(folder, interrupted)
     print(matrix.render(tried, plan.checks))
     print()
     print(table.trials(tried))
     return mutation_exit_code(tried)
 
 
+def _until_interrupted(
+    trying: Coroutine[Any, Any, tuple[T, ...]], done: Sequence[T], of: str
+) -> tuple[tuple[T, ...], str]:
+    """Return what was tried, and how far it came if it was interrupted; empty if it was not."""
+    try:
+        return run_interruptibly(trying), ""
+    except KeyboardInterrupt:
+        return tuple(done), f"interrupted after {len(done)} of {of}"
+
+
+def _tell_of(folder: Path, interrupted: str) -> None:
+    """Say where the evidence is.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; no verdict is possible.
+    """
+    print(f"Evidence: {folder}", file=sys.stderr)
+    if interrupted:
+        print(f"audit: {interrupted}: it proves nothing", file=sys.stderr)
+        raise KeyboardInterrupt
+
+
 def chosen_mutants(only: str | None) -> list[Mutant]:
-    """Return the mutants whose name, or the name of a check that must catch them, matches."""
+    """Return the mutants whose name, or the name of a check that must catch them, matches.
+
+    Raises:
+        NoVerdictError: there is none; nothing selected proves nothing.
+    """
     patterns = [part.strip() for part in (only or "*").split(",")]
-    return [
+    chosen = [
         one
         for one in discover().values()
         if any(
@@ -46,6 +90,12 @@ def chosen_mutants(only: str | None) -> list[Mutant]:
             for name in (one.name, *one.caught_by)
         )
     ]
+    if not chosen:
+        raise NoVerdictError(
+            f"audit --mutants: no seeded flaw, and no check that must catch one, matches {only!r};"
+            " docs/checks.md names them"
+        )
+    return chosen
 
 
 def twins(
@@ -58,14 +108,27 @@ def twins(
     *,
     real_time: bool,
 ) -> ExitCode:
-    """Run the gate against correct services; print false alarms and write the evidence."""
+    """Run the gate against correct services; print false alarms and write the evidence.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; the evidence of what was done is written.
+    """
     targets = services(folder)
     drawn = SEED if seed is None else seed
     recorder = AuditRecorder(runs, command, folder, seed=drawn, code=folder)
+    done: list[TwinRun] = []
     with display(repeats) as tell:
-        tried = run_interruptibly(
-            try_twins(targets, repeats, drawn, tell.twin, only=only, real_time=real_time)
+
+        def told(run: TwinRun, count: int, total: int) -> None:
+            done.append(run)
+            tell.twin(run, count, total)
+
+        tried, interrupted = _until_interrupted(
+            try_twins(targets, repeats, drawn, told, only=only, real_time=real_time),
+            done,
+            f"{repeats} runs",
         )
-    print(f"Evidence: {recorder.twins(tried, real_time=real_time, only=only)}", file=sys.stderr)
+    written = recorder.twins(tried, real_time=real_time, only=only, interrupted=interrupted)
+    _tell_of(written, interrupted)
     print(table.twins(tried, whole=only is None))
     return twins_exit_code(tried, whole=only is None)

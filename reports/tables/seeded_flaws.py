@@ -21,12 +21,14 @@ def seeded_flaws(dossier: Dossier) -> Table | None:
     claims = dict.fromkeys(one.claim for one in sorted(found, key=lambda one: one.claim or "~"))
     rows = [_row(_label(claim), [one for one in found if one.claim == claim]) for claim in claims]
     strays = [f"{one.mutant} by {', '.join(one.strays)}" for one in found if one.strays]
+    unsettled = [f"{one.mutant}, {', '.join(one.unsettled)}" for one in found if one.unsettled]
     met = "every check" if dossier.record.parameters.get("full") else "three others as controls"
     notes = [f"Each flaw met the checks that must catch it, and {met}."]
     for word, told in _TOLD.items():
         those = [one.mutant for one in found if one.word == word]
         notes += [f"{told}: {', '.join(those)}."] if those else []
     notes += [f"Caught by a check that should not: {'; '.join(strays)}."] if strays else []
+    notes += [f"No verdict of a control: {'; '.join(unsettled)}."] if unsettled else []
     return Table(
         ("Claim", "Detected", "Seeded"),
         (*rows, _row("**All**", found)),

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from monitor.contract.findings import Finding
 from monitor.contract.profile import TokenKind, TokenSource
 from monitor.contract.target import Target
 from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verdict
@@ -24,14 +25,19 @@ SIDE_BY_SIDE_FULL = 2
 #: Checks that must conclude as without the flaw.
 CONTROLS = 3
 
+#: Verdicts that say nothing.
+_OPEN_ENDS = frozenset({Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
+
 TellMutant = Callable[["Trial", int, int], None]
 
 
 class Trial(msgspec.Struct, frozen=True):
     """One mutant tried: what each check concluded.
 
-    `detected` tells whether every check of `caught_by` failed; `strays` are checks that passed no
-    more though they are neither named nor allowed to fail. `defect` says why it could not be tried.
+    `detected` tells whether every check of `caught_by` failed. Of the checks neither named nor
+    allowed to fail, `strays` failed or no longer applied, and `unsettled` came to no verdict.
+    `reasons` say of each that is not as it should be why. `defect` says why the mutant could not be
+    tried.
     """
 
     mutant: str
@@ -44,14 +50,15 @@ class Trial(msgspec.Struct, frozen=True):
     strays: tuple[str, ...]
     defect: str
     seconds: float
+    unsettled: tuple[str, ...] = ()
+    reasons: dict[str, str] = {}
 
     @property
     def undecided(self) -> bool:
         """Whether a named check came to no verdict while none let the flaw pass."""
         named = [self.verdicts.get(name, Verdict.NOT_RUN) for name in self.caught_by]
-        open_ends = {Verdict.INCONCLUSIVE, Verdict.NOT_RUN}
-        passed = any(verdict not in {Verdict.FAIL, *open_ends} for verdict in named)
-        return not passed and any(verdict in open_ends for verdict in named)
+        passed = any(verdict not in {Verdict.FAIL, *_OPEN_ENDS} for verdict in named)
+        return not passed and any(verdict in _OPEN_ENDS for verdict in named)
 
     @property
     def word(self) -> str:
@@ -118,31 +125,41 @@ def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tup
 
 
 def judge_trial(
-    mutant: Mutant, verdicts: Mapping[str, Verdict], seconds: float, defect: str = ""
+    mutant: Mutant, findings: Mapping[str, Finding], seconds: float, defect: str = ""
 ) -> Trial:
-    """Judge from the verdicts: detected only if every named check says FAIL, and no defect.
+    """Judge from the findings: detected only if every named check says FAIL, and no defect.
 
     Every check applies to the reference monitor, so that one which no longer does is a stray, too.
+    A check that is only reported may leave open what it would say.
     """
-    strays = tuple(
-        name
-        for name, verdict in verdicts.items()
-        if verdict not in {Verdict.PASS, Verdict.WAIVED}
-        and name not in mutant.caught_by
+    verdicts = {name: finding.verdict for name, finding in findings.items()}
+    others = [
+        finding
+        for name, finding in findings.items()
+        if name not in mutant.caught_by
         and not any(fnmatchcase(name, pattern) for pattern in mutant.may)
-    )
+        and finding.verdict not in {Verdict.PASS, Verdict.WAIVED}
+    ]
+    strays = tuple(one.id for one in others if one.verdict not in _OPEN_ENDS)
+    unsettled = tuple(one.id for one in others if one.verdict in _OPEN_ENDS and one.gating)
+    missed = [name for name in mutant.caught_by if verdicts.get(name) is not Verdict.FAIL]
     return Trial(
         mutant=mutant.name,
         flaw=mutant.flaw,
         claim=None if mutant.claim is None else mutant.claim.value,
         caught_by=mutant.caught_by,
         may=mutant.may,
-        verdicts=dict(verdicts),
-        detected=not defect
-        and all(verdicts.get(name) is Verdict.FAIL for name in mutant.caught_by),
+        verdicts=verdicts,
+        detected=not defect and not missed,
         strays=strays,
         defect=defect,
         seconds=round(seconds, 2),
+        unsettled=unsettled,
+        reasons={
+            name: findings[name].reason
+            for name in (*missed, *strays, *unsettled)
+            if name in findings
+        },
     )
 
 
@@ -152,6 +169,7 @@ async def try_mutants(
     """Try every mutant; return the trials in the order of the mutants.
 
     First all that may run side by side, then, one mutant after the other, the checks that measure.
+    `tell` has been told of every trial that was done, if this is cancelled, too.
 
     Raises:
         UsageError: a mutant names a check that there is not; the target has no mutants.
@@ -169,7 +187,7 @@ async def try_mutants(
         return tried
 
     def conclude(mutant: Mutant, tried: _Tried) -> None:
-        trial = judge_trial(mutant, tried.verdicts, tried.seconds, tried.defect)
+        trial = judge_trial(mutant, tried.findings, tried.seconds, tried.defect)
         done[mutant.name] = trial
         tell(trial, len(done), len(mutants))
 
@@ -184,7 +202,7 @@ async def try_mutants(
 class _Tried(msgspec.Struct, frozen=True):
     """What is known of a mutant so far."""
 
-    verdicts: dict[str, Verdict]
+    findings: dict[str, Finding]
     seconds: float = 0.0
     defect: str = ""
 
@@ -199,14 +217,14 @@ async def _try(plan: Plan, mutant: Mutant, checks: Sequence[Check], before: _Tri
         outcome = await Gate(mutated_plan, lambda *_: None).run()
     except NoVerdictError as error:
         return msgspec.structs.replace(before, defect=str(error))
-    verdicts = {finding.id: finding.verdict for finding in outcome.findings}
-    return _Tried(before.verdicts | verdicts, before.seconds + outcome.seconds)
+    findings = {finding.id: finding for finding in outcome.findings}
+    return _Tried(before.findings | findings, before.seconds + outcome.seconds)
 
 
 def mutation_exit_code(trials: Sequence[Trial]) -> ExitCode:
-    """Return 0 if every flaw was detected without strays, 1 if not, 3 if one was left undecided."""
+    """Return 0 if every flaw was detected without strays, 1 if not, 3 if anything was left open."""
     if any(trial.word == "MISSED" or (trial.strays and not trial.defect) for trial in trials):
         return ExitCode.BROKEN
-    if not trials or not all(trial.detected for trial in trials):
+    if not trials or not all(trial.detected and not trial.unsettled for trial in trials):
         return ExitCode.NO_VERDICT
     return ExitCode.HOLDS

@@ -95,9 +95,18 @@ class AuditRecorder:
             )
 
     def trials(
-        self, plan: Plan, trials: Iterable[Trial], *, full: bool, only: str | None = None
+        self,
+        plan: Plan,
+        trials: Iterable[Trial],
+        *,
+        full: bool,
+        only: str | None = None,
+        interrupted: str = "",
     ) -> Path:
-        """Write what became of the mutants, all or those chosen by `only`; return the folder."""
+        """Write what became of the mutants, all or those chosen by `only`; return the folder.
+
+        `interrupted` says how far it came, if it did not come to its end: that proves nothing.
+        """
         tried = tuple(trials)
         run_id = new_run_id("audit", "mutants")
         with RunWriter(self._runs, run_id) as writer:
@@ -110,11 +119,22 @@ class AuditRecorder:
                     mutation_exit_code(tried),
                     trial_metrics(tried),
                     {**_parameters(plan), "full": full, "only": only},
+                    interrupted=interrupted,
                 )
             )
 
-    def twins(self, runs: Sequence[TwinRun], *, real_time: bool, only: str | None = None) -> Path:
-        """Write what the gate, or the checks of `only`, said of correct services."""
+    def twins(
+        self,
+        runs: Sequence[TwinRun],
+        *,
+        real_time: bool,
+        only: str | None = None,
+        interrupted: str = "",
+    ) -> Path:
+        """Write what the gate, or the checks of `only`, said of correct services.
+
+        `interrupted` says how far it came, if it did not come to its end: that proves nothing.
+        """
         run_id = new_run_id("audit", "twins")
         with RunWriter(self._runs, run_id) as writer:
             writer.write_lines(TWINS, runs)
@@ -127,6 +147,7 @@ class AuditRecorder:
                     twin_metrics(runs),
                     {"repeats": len(runs), "real_time": real_time, "only": only},
                     (_narrowness_of(runs) if only is None else "",),
+                    interrupted=interrupted,
                 )
             )
 
@@ -139,9 +160,11 @@ class AuditRecorder:
         metrics: dict[str, Metric],
         parameters: dict[str, Scalar],
         doubts: tuple[str, ...] = (),
+        interrupted: str = "",
     ) -> RunRecord:
         undecided = "not every check came to a verdict" if code is ExitCode.NO_VERDICT else ""
-        reasons = tuple(filter(None, (undecided, *doubts)))
+        reasons = tuple(filter(None, (interrupted, undecided, *doubts)))
+        doubt = RunVerdict.SUSPECT if reasons else RunVerdict.VALID
         seconds = Metric(round(time.monotonic() - self._started, 3), "s", "total")
         return RunRecord(
             id=run_id,
@@ -150,7 +173,7 @@ class AuditRecorder:
             parameters=parameters,
             target=target[0],
             target_url=target[1],
-            verdict=RunVerdict.SUSPECT if reasons else RunVerdict.VALID,
+            verdict=RunVerdict.INVALID if interrupted else doubt,
             reasons=reasons,
             metrics={**metrics, "audit_seconds": seconds},
             repeats=(),

@@ -90,6 +90,8 @@ async def try_twins(
 ) -> tuple[TwinRun, ...]:
     """Run the gate `repeats` times, one after the other; return the runs in that order.
 
+    `tell` has been told of every run that was done, if this is cancelled, too.
+
     Raises:
         UsageError: a profile declines or waives what does not exist.
         NoVerdictError: no check is selected.

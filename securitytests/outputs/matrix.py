@@ -1,15 +1,14 @@
 """Mutants and checks as a matrix for the terminal: which check said what of which flaw. Pure."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from monitor.contract.verdicts import Verdict
 from securitytests.check import Check
 from securitytests.gate.mutation import Trial
 
 _LEGEND = (
-    "# caught, as it must   o MISSED   + failed, as it may   ! failed, and must not"
-    "   ? no verdict   . as without the flaw"
+    "# caught, as it must   o MISSED   + failed, as it may   ! failed or applies no more, and must"
+    " not   ? no verdict   . as without the flaw"
 )
 
 
@@ -33,9 +32,10 @@ def _mark(trial: Trial, check: str) -> str:
     named = check in trial.caught_by
     if verdict is None:
         return " "
+    if check in trial.strays:
+        return "!"
     if verdict is Verdict.FAIL:
-        allowed = any(fnmatchcase(check, pattern) for pattern in trial.may)
-        return "#" if named else "+" if allowed else "!"
+        return "#" if named else "+"
     if verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_RUN}:
         return "?"
     return "o" if named else "."

@@ -48,7 +48,9 @@ def trials(tried: Sequence[Trial]) -> str:
     lines = []
     for one in tried:
         strays = f"; also failed: {', '.join(one.strays)}" if one.strays else ""
+        strays += f"; no verdict: {', '.join(one.unsettled)}" if one.unsettled else ""
         lines.append(f"{one.word:9} {one.mutant:36} {', '.join(one.caught_by)}{strays}")
+        lines += [f"          {name}: {why}" for name, why in one.reasons.items()]
         if one.defect:
             lines.append(f"          {one.defect}")
     lines.append("")

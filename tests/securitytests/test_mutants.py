@@ -8,7 +8,8 @@ import pytest
 
 from monitor.contract.evidence import load_run
 from monitor.contract.target import load_target
-from monitor.contract.verdicts import ExitCode, UsageError, Verdict
+from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verdict
+from scripts.audit_trials import chosen_mutants
 from securitytests.check import Claim, discover
 from securitytests.gate.mutation import (
     CONTROLS,
@@ -19,7 +20,8 @@ from securitytests.gate.mutation import (
 )
 from securitytests.mutants.registry import Mutant, find
 from securitytests.mutants.registry import discover as discover_mutants
-from securitytests.outputs import matrix
+from securitytests.outputs import matrix, table
+from tests.securitytests.test_outputs import finding
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,13 +34,18 @@ def seeded(caught_by=("HS1",), may=("HS*",)):
     return Mutant("flaw", "wrong", Claim.UNAUTHORIZED, caught_by, may, _apply)
 
 
+def found(said):
+    """Findings by check, from their verdicts."""
+    return {name: finding(name, Verdict(verdict)) for name, verdict in said.items()}
+
+
 @pytest.mark.parametrize(
     ("verdicts", "detected", "strays", "code"),
     [
         ({"HS1": "FAIL", "AU1": "PASS"}, True, (), ExitCode.HOLDS),
         ({"HS1": "FAIL", "HS2": "FAIL"}, True, (), ExitCode.HOLDS),
         ({"HS1": "FAIL", "AU1": "FAIL"}, True, ("AU1",), ExitCode.BROKEN),
-        ({"HS1": "FAIL", "AU1": "INCONCLUSIVE"}, True, ("AU1",), ExitCode.BROKEN),
+        ({"HS1": "FAIL", "AU1": "INCONCLUSIVE"}, True, (), ExitCode.NO_VERDICT),
         ({"HS1": "FAIL", "AU1": "NOT_APPLICABLE"}, True, ("AU1",), ExitCode.BROKEN),
         ({"HS1": "FAIL", "AU1": "WAIVED"}, True, (), ExitCode.HOLDS),
         ({"HS1": "INCONCLUSIVE"}, False, (), ExitCode.NO_VERDICT),
@@ -47,14 +54,13 @@ def seeded(caught_by=("HS1",), may=("HS*",)):
     ],
 )
 def test_only_a_failure_of_every_named_check_detects_a_flaw(verdicts, detected, strays, code):
-    judged = {name: Verdict(verdict) for name, verdict in verdicts.items()}
-    trial = judge_trial(seeded(), judged, 1.0)
+    trial = judge_trial(seeded(), found(verdicts), 1.0)
     assert (trial.detected, trial.strays) == (detected, strays)
     assert mutation_exit_code([trial]) is code
 
 
 def test_a_flaw_that_could_not_be_tried_is_a_defect_whatever_was_found_before():
-    trial = judge_trial(seeded(), {"HS1": Verdict.FAIL}, 1.0, "it did not start")
+    trial = judge_trial(seeded(), found({"HS1": "FAIL"}), 1.0, "it did not start")
     assert not trial.detected
     assert mutation_exit_code([trial]) is ExitCode.NO_VERDICT
 
@@ -62,23 +68,33 @@ def test_a_flaw_that_could_not_be_tried_is_a_defect_whatever_was_found_before():
 def test_a_flaw_that_one_named_check_lets_pass_is_missed_whatever_the_other_says():
     both = seeded(caught_by=("HS1", "HS2"))
     said = {"HS1": Verdict.PASS, "HS2": Verdict.INCONCLUSIVE}
-    assert judge_trial(both, said, 1.0).word == "MISSED"
-    assert judge_trial(both, {**said, "HS1": Verdict.FAIL}, 1.0).word == "UNDECIDED"
+    assert judge_trial(both, found(said), 1.0).word == "MISSED"
+    assert judge_trial(both, found({**said, "HS1": Verdict.FAIL}), 1.0).word == "UNDECIDED"
+
+
+def test_what_is_not_as_it_should_be_says_why_and_a_reported_check_may_leave_it_open():
+    told = finding("SC1", Verdict.INCONCLUSIVE, gating=False)
+    verdicts = {"HS1": "PASS", "AU1": "FAIL", "AU2": "INCONCLUSIVE", "AU3": "PASS"}
+    trial = judge_trial(seeded(), {**found(verdicts), "SC1": told}, 1.0)
+    assert (trial.strays, trial.unsettled) == (("AU1",), ("AU2",))
+    assert list(trial.reasons) == ["HS1", "AU1", "AU2"]
+    shown = table.trials([trial])
+    assert "MISSED    flaw" in shown
+    assert "HS1; also failed: AU1; no verdict: AU2" in shown
+    assert "AU1: query: expected refused" in shown
 
 
 def test_the_matrix_marks_what_each_check_said_of_each_flaw():
     said = {"HS1": "FAIL", "HS2": "FAIL", "AU1": "PASS", "AU5": "FAIL", "FR1": "INCONCLUSIVE"}
-    trials = [
-        judge_trial(seeded(), {name: Verdict(verdict) for name, verdict in said.items()}, 1.0),
-        judge_trial(seeded(), {"HS1": Verdict.PASS}, 1.0),
-    ]
+    gone = {"HS1": "PASS", "AU5": "NOT_APPLICABLE"}
+    trials = [judge_trial(seeded(), found(one), 1.0) for one in (said, gone)]
     rows = matrix.render(trials, discover()).splitlines()
     assert rows[:5] == [
         "      AAFHH",
         "      UURSS",
         "      15112",
         "flaw  .!?#+",
-        "flaw     o ",
+        "flaw   ! o ",
     ]
 
 
@@ -105,6 +121,14 @@ def test_only_the_reference_monitor_has_mutants():
     target = load_target(ROOT / "loadtests" / "nullserver.toml")
     with pytest.raises(UsageError, match="needs the profile of the reference monitor"):
         mutated(target, "any_origin")
+
+
+def test_flaws_that_are_not_there_are_no_verdict_and_nothing_is_tried():
+    assert {"any_origin", "errors_become_markup"} <= {
+        one.name for one in chosen_mutants("any_origin, HT5")
+    }
+    with pytest.raises(NoVerdictError, match="no seeded flaw, and no check that must catch one"):
+        chosen_mutants("any_orign")
 
 
 def test_an_unknown_mutant_is_answered_with_the_closest():

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from monitor.contract.evidence import load_run
-from monitor.contract.verdicts import Verdict
+from monitor.contract.evidence import RunWriter, load_run
+from monitor.contract.verdicts import RunVerdict, Verdict
 from reports.dossier import open_dossier
 from reports.gate import Trial
 from reports.runs import Evidence
@@ -14,6 +14,7 @@ from reports.tables.seeded_flaws import seeded_flaws
 from securitytests.gate.mutation import judge_trial
 from securitytests.mutants.registry import Mutant
 from tests.reports import synthetic
+from tests.securitytests.test_outputs import finding
 
 
 def of(run):
@@ -40,7 +41,8 @@ def test_flaws_are_counted_and_a_missed_one_is_named(tmp_path):
 def test_a_flaw_is_told_as_the_gate_itself_tells_it(verdict, word):
     flaw = Trial("open", "it is open", None, ("HS1",), (), {"HS1": verdict}, False, (), "")
     assert flaw.word == word
-    judged = judge_trial(Mutant("open", "it is open", None, ("HS1",), (), None), flaw.verdicts, 1.0)
+    mutant = Mutant("open", "it is open", None, ("HS1",), (), None)
+    judged = judge_trial(mutant, {"HS1": finding("HS1", verdict)}, 1.0)
     assert judged.word == word.upper()
 
 
@@ -84,3 +86,23 @@ def test_a_part_of_the_flaws_or_checks_stands_for_no_whole(tmp_path, source, onl
     assert is_from(source, dossier.record)
     parameters = {**dossier.record.parameters, "only": only}
     assert not is_from(source, msgspec.structs.replace(dossier.record, parameters=parameters))
+
+
+@pytest.mark.parametrize("source", [MUTANTS, TWINS])
+def test_a_trial_that_did_not_come_to_its_end_never_takes_the_place_of_a_whole_one(
+    tmp_path, source
+):
+    write = {
+        MUTANTS: lambda: synthetic.write_trials(tmp_path, caught=("good",)),
+        TWINS: lambda: synthetic.write_twins(tmp_path, {"one": {"HS1": "PASS"}}),
+    }[source]
+    whole = load_run(write())
+    later = f"99990101-000000-audit-{source}-ffff"
+    with RunWriter(tmp_path, later) as writer:
+        writer.finish(
+            msgspec.structs.replace(
+                whole.record, id=later, verdict=RunVerdict.INVALID, reasons=("interrupted",)
+            )
+        )
+    dossier = Sources((), whole.record.target, Evidence([tmp_path])).dossier(source)
+    assert dossier.record.id == whole.record.id
