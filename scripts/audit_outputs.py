@@ -32,10 +32,15 @@ class Outputs:
         An audit that comes to no end must not leave the findings of another as its own.
 
         Raises:
-            UsageError: one cannot be written; nothing was audited in vain, and nothing removed.
+            UsageError: one cannot be written, or two are the same; nothing was audited in vain, and
+                nothing removed.
         """
         given = (self.json, self.junit, self.sarif, self.html, self.markdown)
-        files = [path for path in given if path is not None and path != STDOUT]
+        wanted = [path for path in given if path is not None]
+        for path in wanted:
+            if wanted.count(path) > 1:
+                raise UsageError(f"output {path}: given for two formats; give each its own file")
+        files = [path for path in wanted if path != STDOUT]
         for path in files:
             _require_writable(path)
         for path in files:

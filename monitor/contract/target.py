@@ -87,6 +87,10 @@ def _of_the_address(target: Target) -> Iterator[str]:
     parts = urlsplit(target.url)
     if parts.scheme not in {"ws", "wss"} or not parts.hostname:
         yield f"key `url`: expected ws://HOST or wss://HOST, got {target.url!r}"
+    try:
+        _ = parts.port
+    except ValueError as error:
+        yield f"key `url`: {target.url!r}: {error}"
     if target.tls.required and parts.scheme == "ws":
         yield "key `tls.required`: contradicts `url`, which is ws://; write wss://"
     pages = target.pages

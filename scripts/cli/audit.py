@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _LISTED = ("id", "title", "severity", "claim", "references", "cost_s", "tier", "gating")
 
 
+#: Runs on correct services, unless another number is asked for.
+_REPEATS = 20
+
+
 @app.command()
 def audit(
     target: Annotated[
@@ -47,8 +51,9 @@ def audit(
         typer.Option(metavar="FOLDER", help="Try the checks on correct services instead."),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="With --twins: runs, each in another order.")
-    ] = 20,
+        int | None,
+        typer.Option(min=1, help="With --twins: runs, each in another order; 20 by default."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Begin the checks in an order drawn with this seed.")
     ] = None,
@@ -92,12 +97,16 @@ def audit(
         return _list(select(discover(), only), as_json, markdown)
     outputs = Outputs(json=as_json, junit=junit, sarif=sarif, html=html, markdown=markdown)
     tried = "--mutants" if mutants else "--twins" if twins else ""
-    _require_agreement(tried, outputs, twins_and_mutants=mutants and twins is not None, full=full)
+    if mutants and twins is not None:
+        raise UsageError("audit: --twins and --mutants are two commands; give one of them")
+    _require_agreement(tried, outputs, full=full, repeats=repeats)
     require_room(runs)
     outputs.require_writable()
     permissions = _permissions(allowed, tier, budget_connections, budget_seconds)
     if twins is not None:
-        return audit_trials.twins(twins, repeats, seed, only, runs, _command(), real_time=real_time)
+        return audit_trials.twins(
+            twins, repeats or _REPEATS, seed, only, runs, _command(), real_time=real_time
+        )
     plan = make_plan(
         load_target(target),
         only=None if mutants else only,
@@ -112,14 +121,12 @@ def audit(
     return report.exit_code
 
 
-def _require_agreement(
-    tried: str, outputs: "Outputs", *, twins_and_mutants: bool, full: bool
-) -> None:
+def _require_agreement(tried: str, outputs: "Outputs", *, full: bool, repeats: int | None) -> None:
     """See that the options given belong together."""
     from scripts.audit_outputs import Outputs
 
-    if twins_and_mutants:
-        raise UsageError("audit: --twins and --mutants are two commands; give one of them")
+    if repeats is not None and tried != "--twins":
+        raise UsageError("audit: --repeats goes with --twins; an audit is one run")
     if full and tried != "--mutants":
         raise UsageError("audit: --full goes with --mutants; without, every check runs anyway")
     if tried and outputs != Outputs():
@@ -168,7 +175,7 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     print(f"Evidence: {load_run(folder).path}", file=sys.stderr)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    stall = stall_of(plan, outcome)
+    stall = stall_of(plan, outcome.stalled_s)
     if stall:
         print(f"audit: doubt what it timed: {stall}; run it again alone", file=sys.stderr)
     return AuditReport(

@@ -19,8 +19,8 @@ from securitytests.mutants.registry import Mutant
 #: Mutants tried at a time for each core: each is a server and four checks that mostly wait.
 SIDE_BY_SIDE = 3
 
-#: Mutants tried at a time, in all, when each meets every check.
-SIDE_BY_SIDE_FULL = 2
+#: Mutants tried at a time, in all, when each meets every check: one audit is all a machine bears.
+SIDE_BY_SIDE_FULL = 1
 
 #: Checks that must conclude as without the flaw.
 CONTROLS = 3
@@ -37,7 +37,7 @@ class Trial(msgspec.Struct, frozen=True):
     `detected` tells whether every check of `caught_by` failed. Of the checks neither named nor
     allowed to fail, `strays` failed or no longer applied, and `unsettled` came to no verdict.
     `reasons` say of each that is not as it should be why. `defect` says why the mutant could not be
-    tried.
+    tried, `stalled_s` how long the audit itself stood still at most.
     """
 
     mutant: str
@@ -52,6 +52,7 @@ class Trial(msgspec.Struct, frozen=True):
     seconds: float
     unsettled: tuple[str, ...] = ()
     reasons: dict[str, str] = {}
+    stalled_s: float = 0.0
 
     @property
     def undecided(self) -> bool:
@@ -125,7 +126,11 @@ def chosen_checks(mutant: Mutant, checks: Sequence[Check], *, full: bool) -> tup
 
 
 def judge_trial(
-    mutant: Mutant, findings: Mapping[str, Finding], seconds: float, defect: str = ""
+    mutant: Mutant,
+    findings: Mapping[str, Finding],
+    seconds: float,
+    defect: str = "",
+    stalled_s: float = 0.0,
 ) -> Trial:
     """Judge from the findings: detected only if every named check says FAIL, and no defect.
 
@@ -160,6 +165,7 @@ def judge_trial(
             for name in (*missed, *strays, *unsettled)
             if name in findings
         },
+        stalled_s=round(stalled_s, 3),
     )
 
 
@@ -187,7 +193,7 @@ async def try_mutants(
         return tried
 
     def conclude(mutant: Mutant, tried: _Tried) -> None:
-        trial = judge_trial(mutant, tried.findings, tried.seconds, tried.defect)
+        trial = judge_trial(mutant, tried.findings, tried.seconds, tried.defect, tried.stalled_s)
         done[mutant.name] = trial
         tell(trial, len(done), len(mutants))
 
@@ -205,6 +211,7 @@ class _Tried(msgspec.Struct, frozen=True):
     findings: dict[str, Finding]
     seconds: float = 0.0
     defect: str = ""
+    stalled_s: float = 0.0
 
 
 async def _try(plan: Plan, mutant: Mutant, checks: Sequence[Check], before: _Tried) -> _Tried:
@@ -218,7 +225,11 @@ async def _try(plan: Plan, mutant: Mutant, checks: Sequence[Check], before: _Tri
     except NoVerdictError as error:
         return msgspec.structs.replace(before, defect=str(error))
     findings = {finding.id: finding for finding in outcome.findings}
-    return _Tried(before.findings | findings, before.seconds + outcome.seconds)
+    return _Tried(
+        before.findings | findings,
+        before.seconds + outcome.seconds,
+        stalled_s=max(before.stalled_s, outcome.stalled_s),
+    )
 
 
 def mutation_exit_code(trials: Sequence[Trial]) -> ExitCode:

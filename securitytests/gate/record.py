@@ -89,7 +89,7 @@ class AuditRecorder:
                     _parameters(plan),
                     (
                         "the audit was interrupted" if outcome.interrupted else "",
-                        stall_of(plan, outcome),
+                        stall_of(plan, outcome.stalled_s),
                     ),
                 )
             )
@@ -119,6 +119,7 @@ class AuditRecorder:
                     mutation_exit_code(tried),
                     trial_metrics(tried),
                     {**_parameters(plan), "full": full, "only": only},
+                    (stall_of(plan, max((one.stalled_s for one in tried), default=0.0)),),
                     interrupted=interrupted,
                 )
             )
@@ -181,16 +182,16 @@ class AuditRecorder:
         )
 
 
-def stall_of(plan: Plan, outcome: Outcome) -> str:
+def stall_of(plan: Plan, stalled_s: float) -> str:
     """Say that the audit itself stood still for longer than deadlines may be missed by, or nothing.
 
     Of what a service did meanwhile it saw nothing, and it answered no ping.
     """
     tolerated_s = plan.target.promises.tolerance_s
-    if outcome.stalled_s <= tolerated_s:
+    if stalled_s <= tolerated_s:
         return ""
     return (
-        f"the audit itself stood still for {outcome.stalled_s:.1f} s, and deadlines are judged to"
+        f"the audit itself stood still for {stalled_s:.1f} s, and deadlines are judged to"
         f" {tolerated_s:g} s: the machine is too busy"
     )
 

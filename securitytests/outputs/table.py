@@ -53,6 +53,8 @@ def trials(tried: Sequence[Trial]) -> str:
         lines += [f"          {name}: {why}" for name, why in one.reasons.items()]
         if one.defect:
             lines.append(f"          {one.defect}")
+        if one.stalled_s > 1:
+            lines.append(f"          the audit itself stood still for {one.stalled_s:.1f} s")
     lines.append("")
     for claim in (*Claim, None):
         carried = [one for one in tried if one.claim == (claim and claim.value)]

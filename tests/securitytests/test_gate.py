@@ -170,13 +170,27 @@ def test_evidence_that_cannot_be_kept_is_told_before_the_audit_begins(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [["--full"], ["--mutants", "--twins", "."], ["--mutants", "--sarif", "x"]],
+    [
+        ["--full"],
+        ["--mutants", "--twins", "."],
+        ["--mutants", "--sarif", "x"],
+        ["--repeats", "3"],
+        ["--json", "-", "--sarif", "-"],
+        ["--html", "x", "--markdown", "x"],
+    ],
     ids=" ".join,
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, options):
     command = [sys.executable, "-m", "scripts.wsproof", "audit", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_url_with_an_impossible_port_is_a_wrong_profile(tmp_path):
+    profile = MINIMAL.format(url="ws://127.0.0.1:99999/")
+    code, _, said = audit(tmp_path, "--only", "HS5", profile=profile)
+    assert code == 2
+    assert "key `url`: 'ws://127.0.0.1:99999/': Port out of range" in said
 
 
 def test_selecting_nothing_is_no_verdict(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.contract.evidence import load_run
 from monitor.contract.target import load_target
-from monitor.contract.verdicts import ExitCode, NoVerdictError, UsageError, Verdict
+from monitor.contract.verdicts import ExitCode, NoVerdictError, RunVerdict, UsageError, Verdict
 from scripts.audit_trials import chosen_mutants
 from securitytests.check import Claim, discover
 from securitytests.gate.mutation import (
@@ -18,9 +18,12 @@ from securitytests.gate.mutation import (
     mutated,
     mutation_exit_code,
 )
+from securitytests.gate.plan import make_plan
+from securitytests.gate.record import AuditRecorder
 from securitytests.mutants.registry import Mutant, find
 from securitytests.mutants.registry import discover as discover_mutants
 from securitytests.outputs import matrix, table
+from tests.securitytests.kit import REFERENCE
 from tests.securitytests.test_outputs import finding
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +99,16 @@ def test_the_matrix_marks_what_each_check_said_of_each_flaw():
         "flaw  .!?#+",
         "flaw   ! o ",
     ]
+
+
+def test_a_trial_during_which_the_audit_stood_still_is_doubted(tmp_path):
+    plan = make_plan(load_target(REFERENCE))
+    trial = judge_trial(seeded(), found({"HS1": "FAIL"}), 1.0, stalled_s=2.5)
+    assert "the audit itself stood still for 2.5 s" in table.trials([trial])
+    recorder = AuditRecorder(tmp_path, "wsproof audit --mutants", plan.target.path)
+    record = load_run(recorder.trials(plan, [trial], full=True)).record
+    assert record.verdict is RunVerdict.SUSPECT
+    assert "stood still for 2.5 s" in record.reasons[0]
 
 
 def test_nothing_tried_is_no_verdict():
