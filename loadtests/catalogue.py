@@ -5,8 +5,12 @@
 
 from pathlib import Path
 
-from loadtests.scenarios import discover
+from loadtests.plan import make_plan
+from loadtests.scenarios import Scenario, discover
+from monitor.contract import target as contract
+from monitor.contract.target import load_target
 
+REFERENCE = Path(contract.__file__).parents[1] / "target.toml"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scenarios.md"
 
 _BEGIN = "<!-- scenarios: made by `python -m loadtests.catalogue` -->\n"
@@ -15,15 +19,25 @@ _END = "<!-- end of scenarios -->\n"
 
 def table() -> str:
     """Return the table, one scenario a row."""
+    scenarios = discover()
     rows = [
-        "| scenario | what it shows | clients | events/s | window |",
-        "| --- | --- | --- | --- | --- |",
+        "| scenario | what it shows | clients | events/s | repeats × window | takes |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     rows += [
-        f"| `{name}` | {one.title()} | {one.clients:,} | {one.rate:,.0f} | {one.window_s:g} s |"
-        for name, one in discover().items()
+        f"| `{name}` | {one.title()} | {one.clients:,} | {one.rate:,.0f}"
+        f" | {one.repeats} × {one.window_s:g} s | {_takes(one)} |"
+        for name, one in scenarios.items()
     ]
+    rows += ["", "Where one repeat is what it is:", ""]
+    rows += [f"- `{name}`: {one.once}." for name, one in scenarios.items() if one.once]
     return "\n".join(rows) + "\n"
+
+
+def _takes(scenario: type[Scenario]) -> str:
+    """Say how long a run of the reference monitor takes, in minutes."""
+    seconds = make_plan(scenario, load_target(REFERENCE)).takes_s
+    return "it depends" if seconds is None else f"{seconds / 60:.1f} min"
 
 
 def renewed(page: str) -> str:

@@ -92,6 +92,11 @@ class Plan(msgspec.Struct, frozen=True):
         return self.scenario.planned(self.asked)
 
     @property
+    def takes_s(self) -> float | None:
+        """About how long it takes, in s; None if that depends on how it goes."""
+        return self.scenario.takes_s(self.asked)
+
+    @property
     def late_us(self) -> float:
         """A send is late if it lags by more than a tenth of the tightest latency bound."""
         return min(self.bounds_us.values(), default=DEFAULT_BOUND_US) / 10

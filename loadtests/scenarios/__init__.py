@@ -23,6 +23,11 @@ from monitor.contract.verdicts import NoVerdictError, UsageError
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
 
+#: What a repeat takes beside warm-up and window, and a run before its first repeat, in s: as
+#: measured on two cores.
+_AROUND_S = 2.0
+_BEFORE_S = 8.0
+
 #: Figures of one repeat by name: value and unit.
 Values = dict[str, tuple[float, str]]
 
@@ -78,7 +83,10 @@ class Scenario:
     warmup_s: ClassVar[float] = 2.0
     #: The measured window, in seconds.
     window_s: ClassVar[float] = 10.0
+    #: Five span an interval worth printing. A scenario that makes do with fewer says why in `once`.
     repeats: ClassVar[int] = 5
+    #: Why one repeat is what it is, and what its interval is then; empty where repeats are samples.
+    once: ClassVar[str] = ""
     trace: ClassVar[Path] = TRACES / "pipeline.jsonl"
     #: Keys of the target profile without which there is nothing to measure.
     needs: ClassVar[tuple[str, ...]] = ()
@@ -112,6 +120,14 @@ class Scenario:
     def planned(cls, asked: Asked) -> int | None:
         """How many repeats there will be; None if that depends on how they go."""
         return asked.repeats
+
+    @classmethod
+    def takes_s(cls, asked: Asked) -> float | None:
+        """About how long the run takes, in s, calibration included; None if that depends."""
+        planned = cls.planned(asked)
+        if planned is None:
+            return None
+        return planned * (asked.warmup_s + asked.window_s + _AROUND_S) + _BEFORE_S
 
     @classmethod
     def figures(cls, seen: Seen) -> Values:  # noqa: ARG003 - for subclasses

@@ -27,7 +27,6 @@ class AuthStorm(Scenario):
     rate: ClassVar[float] = 100.0
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 8.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = (
         "knocks_altered_admitted = 0",
         "knocks_valid_refused = 0",

@@ -29,6 +29,10 @@ class Capacity(Scenario):
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 3.0
     repeats: ClassVar[int] = 1
+    once: ClassVar[str] = (
+        "a search repeats by itself: what it found has to hold three times in a row. Its interval"
+        " is its resolution, a tenth: the next step up missed an objective or could not be offered"
+    )
     proves: ClassVar[tuple[str, ...]] = ("capacity_clients >= 1", "capacity_events_per_s >= 1")
     seeks: ClassVar[bool] = True
 

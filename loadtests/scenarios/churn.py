@@ -25,7 +25,6 @@ class Churn(Scenario):
 
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 500.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = ("joins_refused = 0", "lost = 0", "duplicated = 0")
 
     @classmethod

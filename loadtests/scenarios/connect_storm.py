@@ -25,7 +25,6 @@ class ConnectStorm(Scenario):
     rate: ClassVar[float] = 100.0
     warmup_s: ClassVar[float] = 0.5
     window_s: ClassVar[float] = 5.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = ("connections_refused = 0", "lost = 0")
 
     @classmethod

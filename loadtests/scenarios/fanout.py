@@ -20,9 +20,8 @@ class Fanout(Scenario):
 
     clients: ClassVar[int] = 100
     rate: ClassVar[float] = 1000.0
-    warmup_s: ClassVar[float] = 1.0
-    window_s: ClassVar[float] = 3.0
-    repeats: ClassVar[int] = 1
+    warmup_s: ClassVar[float] = 0.5
+    window_s: ClassVar[float] = 2.5
     proves: ClassVar[tuple[str, ...]] = ("lost = 0",)
 
     @classmethod

@@ -23,6 +23,10 @@ class Ramp(Scenario):
     rate: ClassVar[float] = 1000.0
     window_s: ClassVar[float] = 20.0
     repeats: ClassVar[int] = 1
+    once: ClassVar[str] = (
+        "one climb is one process: what is read off it is second by second in `timeline.csv`, and"
+        " a figure over all of it mixes every load on the way. It has no interval"
+    )
     proves: ClassVar[tuple[str, ...]] = ("refused = 0", "lost = 0")
 
     @classmethod

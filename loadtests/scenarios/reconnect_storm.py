@@ -30,7 +30,6 @@ class ReconnectStorm(Scenario):
     rate: ClassVar[float] = 100.0
     warmup_s: ClassVar[float] = 1.0
     window_s: ClassVar[float] = 12.0
-    repeats: ClassVar[int] = 1
     proves: ClassVar[tuple[str, ...]] = (
         "clients_not_back = 0",
         "clients_not_level = 0",

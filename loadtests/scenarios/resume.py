@@ -22,7 +22,6 @@ class Resume(Scenario):
 
     clients: ClassVar[int] = 20
     rate: ClassVar[float] = 500.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = (
         "resumes_refused = 0",
         "lost = 0",

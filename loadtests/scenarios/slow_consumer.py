@@ -22,7 +22,6 @@ class SlowConsumer(Scenario):
 
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 1000.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = ("deliveries_slow_lost = 0", "lost = 0")
 
     @classmethod

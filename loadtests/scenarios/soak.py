@@ -23,6 +23,11 @@ class Soak(Scenario):
     rate: ClassVar[float] = 500.0
     window_s: ClassVar[float] = 300.0
     repeats: ClassVar[int] = 1
+    once: ClassVar[str] = (
+        "a slope takes one long time, not several short ones, which would each be warm-up again."
+        " Its interval is that of the slope within the run (Theil and Sen, 95 %):"
+        " `target_rss_slope_low_bytes_per_h` to `target_rss_slope_high_bytes_per_h`"
+    )
     proves: ClassVar[tuple[str, ...]] = ("lost = 0", "deaths = 0")
 
     @classmethod

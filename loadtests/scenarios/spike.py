@@ -29,7 +29,6 @@ class Spike(Scenario):
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 2500.0
     window_s: ClassVar[float] = 15.0
-    repeats: ClassVar[int] = 3
     proves: ClassVar[tuple[str, ...]] = ("lost = 0",)
 
     @classmethod

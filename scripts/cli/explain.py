@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from monitor.contract.claims import Claim
 
 
+#: What repeats are for, where a scenario has no reason to make do with one.
+_REPEATED = (
+    "a figure is the median of repeats, its interval a bootstrap over them (95 %, from five on)"
+)
+
+
 @app.command()
 def explain(
     name: Annotated[str, typer.Argument(metavar="CHECK|SCENARIO|CLAIM", help="What to explain.")],
@@ -60,6 +66,7 @@ def _scenario(name: str) -> str | None:
                 f"offers: {found.clients:,} clients, {found.rate:,.0f} events/s at most;"
                 f" {found.window_s:g} s at a time, after {found.warmup_s:g} s of warm-up"
             ),
+            f"repeats: {found.repeats}: {found.once or _REPEATED}",
             f"needs:  {', '.join(found.needs) or 'a profile that says how to publish'}",
             f"claims: {', '.join(claims) or 'none of the reference monitor rests on it'}",
             f"judged: {'; '.join([*judged, 'what flags or the profile add'])}",

@@ -116,18 +116,21 @@ def _list(*, as_json: bool) -> int:
         print(json.dumps({name: one.title() for name, one in scenarios.items()}))
     else:
         for name, one in scenarios.items():
-            print(f"{name:15} {one.title()}")
+            times = f"{one.repeats} × {one.window_s:g} s"
+            print(f"{name:15} {times:9} {one.title()}")
+        print(
+            "\nFive repeats span an interval; `wsproof explain NAME` says why one has a single one."
+        )
     return ExitCode.HOLDS
 
 
 def _intention(plan: "Plan") -> str:
     offered = f"{plan.scenario.name()}: {plan.clients} clients, {plan.rate:g} events/s"
-    if plan.planned is None:
+    if plan.takes_s is None:
         return f"{offered}, {plan.window_s:g} s a try against {plan.target.name}"
-    seconds = plan.planned * (plan.warmup_s + plan.window_s + 2) + 8
     return (
         f"{offered}, {plan.planned} × {plan.window_s:g} s against {plan.target.name};"
-        f" about {seconds:.0f} s"
+        f" about {plan.takes_s:.0f} s"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import loadtests
 from loadtests.catalogue import PAGE, renewed
+from loadtests.figures import REPEATS_FOR_INTERVAL
 from loadtests.scenarios import Scenario, discover, find
 from monitor.contract.verdicts import UsageError
 
@@ -30,6 +31,13 @@ def test_every_scenario_is_found_and_says_what_it_is() -> None:
         assert scenario.title().endswith(".")
         assert scenario.clients > 0
         assert scenario.rate > 0
+
+
+def test_a_scenario_has_repeats_for_an_interval_or_says_what_its_interval_is() -> None:
+    for name, scenario in discover().items():
+        enough = scenario.repeats >= REPEATS_FOR_INTERVAL
+        assert enough is not bool(scenario.once), name
+        assert enough or "interval" in scenario.once, name
 
 
 def test_an_unknown_scenario_is_answered_with_the_closest() -> None:

@@ -26,6 +26,7 @@ def test_a_scenario_says_what_it_offers_needs_and_proves(explain, name):
     assert said.startswith(f"{name}: {scenario.title()}")
     assert f"offers: {scenario.clients:,} clients" in said
     assert all(key in said for key in (*scenario.needs, *scenario.proves))
+    assert f"repeats: {scenario.repeats}: {scenario.once}" in said
     assert said.endswith(f"repeat: wsproof load {name}\n")
 
 
