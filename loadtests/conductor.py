@@ -337,6 +337,8 @@ class Conductor:
             100 * cpu_s / window_s if window_s else 0.0,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
+        window = self._window_start_ns, self._window_end_ns
+        backlog, room_bytes = self.receivers.backlog(*window), self.receivers.room_bytes
         return RepeatResult(
             repeat=self.assignment.repeat,
             started_at_ns=self._started_at_ns,
@@ -347,9 +349,14 @@ class Conductor:
                 part,
                 returns=tuple(crowd.returns),
                 moves=crowd.moves,
-                loop_lag=self.receivers.lag.between(
-                    self._window_start_ns, self._window_end_ns
-                ).state(),
+                loop_lag=self.receivers.lag.between(*window).state(),
+                unread_p99_bytes=backlog.p99_bytes,
+                unread_max_bytes=backlog.max_bytes,
+                queue_fill_max_percent=(
+                    100 * backlog.queue_bytes / room_bytes
+                    if room_bytes and backlog.queue_bytes is not None
+                    else None
+                ),
                 moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),

@@ -182,6 +182,9 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
         values["receive_lag_max_us"] = (lag.max_us, "us")
         if enough(99, lag.count):
             values["receive_lag_p99_us"] = (lag.percentile_us(99), "us")
+            values["receive_unread_p99_bytes"] = (part.unread_p99_bytes, "bytes")
+    values["receive_unread_max_bytes"] = (part.unread_max_bytes, "bytes")
+    values["receive_queue_fill_max_percent"] = (part.queue_fill_max_percent, "percent")
     if result.host is not None:
         values["host_busy_percent"] = (result.host.busy_percent, "percent")
         values["host_others_percent"] = (result.host.others_percent, "percent")
@@ -249,7 +252,7 @@ def _units(per_repeat: Sequence[Mapping[str, tuple[float, str]]]) -> dict[str, s
 def _pooled(name: str, unit: str, values: Sequence[float], measured: Measured) -> Metric:
     if name == "clients_held":
         return Metric(min(values), unit, "minimum of repeats", tuple(values))
-    if name.endswith("_max_us"):
+    if name.endswith(("_max_us", "_max_bytes", "_max_percent")):
         return Metric(max(values), unit, "maximum of repeats", tuple(values))
     return Metric(
         float(median(values)),

@@ -21,6 +21,7 @@ from gevent.monkey import get_original
 from loadtests.accounting.latencies import Latencies
 from loadtests.accounting.ledger import Ledger
 from loadtests.accounting.looplag import LoopLag
+from loadtests.accounting.unread import Backlog, Unread, left_in, room_of
 from loadtests.connections.connection import Connection, Position, Stage
 from loadtests.connections.tls import Tls, tls_context
 from loadtests.schedule.timetable import now_ns
@@ -67,6 +68,9 @@ class Receivers:
         self._watcher: Any = None
         #: How late this loop reads what is there.
         self.lag = LoopLag()
+        self._unread = Unread()
+        #: The size of each receive buffer; 0 before there is one.
+        self.room_bytes = 0
         #: Chunks read and not yet counted, oldest first: whose, what, when, and how it ended.
         self._pending: deque[tuple[Subscriber, bytes, int, str]] = deque()
         self._uncounted_bytes = 0
@@ -118,6 +122,8 @@ class Receivers:
         sock.setblocking(False)
         buffer = STALLING_BUFFER_BYTES if aside else RECEIVE_BUFFER_BYTES
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        if not aside:
+            self.room_bytes = room_of(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(
             self._target,
@@ -205,25 +211,33 @@ class Receivers:
     def _read(self) -> bool:
         """Read and stamp at most one slice of ready sockets; False if nothing was ready."""
         ready = self._epoll.poll(0, SLICE)
+        waiting = longest = periods = 0
         for descriptor, mask in ready:
             subscriber = self._by_descriptor.get(descriptor)
             if subscriber is None:
                 if descriptor == self.lag.descriptor:
-                    self.lag.read()
+                    periods = self.lag.read()
                 continue
             if mask & select.EPOLLOUT:
                 self._write(subscriber)
             if mask & ~select.EPOLLOUT and descriptor in self._by_descriptor:
-                self._receive(subscriber, descriptor)
+                found = self._receive(subscriber, descriptor)
+                waiting += found
+                longest = max(longest, found)
+        last = len(ready) < SLICE or self._unread.sockets + len(ready) >= len(self._by_descriptor)
+        self._unread.add(waiting, longest, len(ready), periods, last=last)
         return bool(ready)
 
-    def _receive(self, subscriber: Subscriber, descriptor: int) -> None:
-        """Read and stamp one socket; its end is counted after all that came before it."""
+    def _receive(self, subscriber: Subscriber, descriptor: int) -> int:
+        """Read and stamp one socket; its end is counted after all that came before it.
+
+        Returns how many bytes waited in its queue; 0 of one that stalls by the scenario's will.
+        """
         ending = "the target closed the transport"
         try:
             chunk = subscriber.receive(READ_BYTES)
         except BlockingIOError:
-            return
+            return 0
         except OSError as error:
             chunk, ending = b"", error.strerror or str(error)
         self._pending.append((subscriber, chunk, now_ns(), ending))
@@ -231,6 +245,14 @@ class Receivers:
         if not chunk:
             del self._by_descriptor[descriptor]
             self._epoll.unregister(descriptor)
+        if subscriber.aside:
+            return 0
+        more = left_in(subscriber.socket) if len(chunk) == READ_BYTES else 0
+        return len(chunk) + more
+
+    def backlog(self, start_ns: int, end_ns: int) -> Backlog:
+        """Return what waited unread in this time."""
+        return self._unread.between(self.lag.periods(start_ns, end_ns))
 
     def _count_some(self) -> None:
         """Count the oldest chunks, a handful at a time."""

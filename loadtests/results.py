@@ -104,6 +104,11 @@ class Part(msgspec.Struct, frozen=True):
     moves: int = 0
     #: How late the receivers read what was there, in the window: a histogram, empty if unknown.
     loop_lag: dict[str, Any] = {}
+    #: What waited unread in all receive queues together, in the window, each time it was come to
+    #: read: 99 of 100 times at most, and the most. The longest queue, as a part of its buffer.
+    unread_p99_bytes: float | None = None
+    unread_max_bytes: int | None = None
+    queue_fill_max_percent: float | None = None
 
 
 class IntervalPassage(msgspec.Struct, frozen=True):

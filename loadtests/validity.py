@@ -36,6 +36,11 @@ OTHERS_PERCENT = 20.0
 #: Ten slices and more in a row: a bound above this is out of reach of such waits.
 CROWDED_BOUND_US = 100_000.0
 
+#: A receive queue that is full holds the target up, and a service that thins, or cuts off, readers
+#: that do not keep up would take ours for such. The kernel may need half of a buffer for its own
+#: bookkeeping, so half of the other half is the most that certainly holds up nobody.
+QUEUE_FILL_PERCENT = 25.0
+
 #: A crowd that is to arrive within a second must be on time to a few hundredths of it.
 MOVES_LATE_US = 50_000.0
 
@@ -174,6 +179,14 @@ def _broken(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> 
                 f" {GENERATOR_CPU_PERCENT:.0f} % is the most at which its clock can be trusted"
             )
     reasons += _receivers_late(results, bounds_us or {"response_mean_us": DEFAULT_BOUND_US})
+    fill_percent = max((one.part.queue_fill_max_percent or 0.0 for one in results), default=0.0)
+    if fill_percent >= QUEUE_FILL_PERCENT:
+        reasons.append(
+            f"a receive buffer of the generator was {fill_percent:.0f} % full"
+            f" ({QUEUE_FILL_PERCENT:.0f} % is the most that certainly holds up no target): what the"
+            " target sent late or left out may be the generator's doing; offer less, or pass more"
+            " --workers"
+        )
     if bounds_us and bound_us < CROWDED_BOUND_US:
         reasons += _crowded(results)
     lags_us = [result.part.moves_lag_p99_us or 0.0 for result in results if result.punctual]

@@ -59,14 +59,18 @@ class LoopLag:
             number = ctypes.get_errno()
             raise OSError(number, f"timerfd_settime: {os.strerror(number)}")
 
-    def read(self) -> None:
-        """Take the expiries there were; several if the loop was away for longer than a period."""
+    def read(self) -> int:
+        """Take the expiries there were and return how many.
+
+        Several if the loop was away for longer than a period.
+        """
         try:
             expired = int.from_bytes(os.read(self.descriptor, 8), sys.byteorder)
         except BlockingIOError:
-            return
+            return 0
         now, due_ns = now_ns(), self._first_ns + len(self._lags_ns) * PERIOD_NS
         self._lags_ns.extend(now - due_ns - number * PERIOD_NS for number in range(expired))
+        return expired
 
     def stop(self) -> None:
         """Give the timer back. Idempotent."""
@@ -74,11 +78,14 @@ class LoopLag:
             os.close(self.descriptor)
             self.descriptor = -1
 
+    def periods(self, start_ns: int, end_ns: int) -> slice:
+        """Return which expiries were due in this time."""
+        first = max(0, -(-(start_ns - self._first_ns) // PERIOD_NS))
+        return slice(first, max(first, -(-(end_ns - self._first_ns) // PERIOD_NS)))
+
     def between(self, start_ns: int, end_ns: int) -> Recorder:
         """Return how late the expiries due in this time were read."""
-        first = max(0, -(-(start_ns - self._first_ns) // PERIOD_NS))
-        last = max(first, -(-(end_ns - self._first_ns) // PERIOD_NS))
-        lags_ns = np.array(self._lags_ns[first:last], dtype=np.int64)
+        lags_ns = np.array(self._lags_ns[self.periods(start_ns, end_ns)], dtype=np.int64)
         recorder = Recorder()
         if len(lags_ns):
             recorder.record(lags_ns)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,10 @@ _SUMS = (
 )
 
 
+#: Fields that are those of the worst process: what waits in one is no trouble of another's.
+_WORST = ("unread_p99_bytes", "unread_max_bytes", "queue_fill_max_percent", "moves_lag_p99_us")
+
+
 def merge(parts: Sequence[Part]) -> Part:
     """Return one part for all (at least one).
 
@@ -33,7 +38,6 @@ def merge(parts: Sequence[Part]) -> Part:
     receiver of an event are known within a process only; with several they are left out.
     """
     listening = [part for part in parts if part.admitted] or list(parts[:1])
-    lags = [part.moves_lag_p99_us for part in parts if part.moves_lag_p99_us is not None]
     return Part(
         **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
         response=_recorders(parts, lambda part: part.response),
@@ -47,7 +51,7 @@ def merge(parts: Sequence[Part]) -> Part:
         slow=_slow(parts),
         returns=tuple(one for part in parts for one in part.returns),
         void=max(part.void for part in parts),
-        moves_lag_p99_us=max(lags, default=None),
+        **{name: _worst(parts, name) for name in _WORST},
     )
 
 
@@ -84,6 +88,11 @@ def _recorders(
     for part in parts:
         whole.merge(Recorder.restore(chosen(part)))
     return whole.state()
+
+
+def _worst(parts: Sequence[Part], name: str) -> Any:
+    known = [value for part in parts if (value := getattr(part, name)) is not None]
+    return max(known, default=None)
 
 
 def _both(one: bytes, other: bytes) -> bytes:

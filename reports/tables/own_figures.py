@@ -16,7 +16,7 @@ COMMON = (
     *("events_dropped", "events_refused"),
     *("deliveries_expected", "deliveries_received", "deliveries_lost", "deliveries_thinned"),
     *("deliveries_duplicated", "deliveries_reordered", "deliveries_out_of_range"),
-    *("deliveries_per_s", "send_lag_", "receive_lag_", "moves_lag_", "host_", "clock_bound_"),
+    *("deliveries_per_s", "send_lag_", "receive_", "moves_lag_", "host_", "clock_bound_"),
     *("generator_", "publisher_", "target_cpu_", "target_rss_median", "target_rss_peak"),
     "target_deaths",
 )

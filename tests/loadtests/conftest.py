@@ -1,6 +1,7 @@
 """Fixtures that run small loads: a trace, profiles, and one repeat without calibration."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,8 +88,7 @@ def drive(tmp_path: Path) -> Callable[..., Driven]:
     def run(
         plan: Plan, meanwhile: Callable[[Launch, Progress, psutil.Process], None] | None = None
     ) -> Driven:
-        folder = tmp_path / "repeat"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
         locust: list[psutil.Process] = []
         with Launch(plan.target) as launch, Sampling(tmp_path) as sampling:
 

@@ -6,6 +6,7 @@ from loadtests.accounting.histogram import Recorder
 from loadtests.results import Admission, HostLoad, Part, Passage, RepeatResult
 from loadtests.validity import (
     GENERATOR_CPU_PERCENT,
+    QUEUE_FILL_PERCENT,
     Calibration,
     RunJudgement,
     judge_run,
@@ -138,6 +139,19 @@ def test_a_bound_on_a_percentile_is_held_against_the_receivers_own_percentile() 
     assert len(judged.reasons) == 1
     punctual = starved(*[100] * 980, *[3_900] * 20)
     assert judge(punctual, calibration=null, bounds_us=bounds).verdict is RunVerdict.VALID
+
+
+def filled(percent: float | None) -> RepeatResult:
+    return replace(GOOD, part=replace(PART, queue_fill_max_percent=percent))
+
+
+def test_receivers_that_may_have_held_up_the_target_make_the_run_invalid() -> None:
+    below = QUEUE_FILL_PERCENT - 0.1
+    assert judge(filled(below), filled(None)).verdict is RunVerdict.VALID
+    # What was left out in one repeat was: no other outweighs it.
+    judged = judge(*[GOOD] * 4, filled(QUEUE_FILL_PERCENT), bounds_us={})
+    assert judged.verdict is RunVerdict.INVALID
+    assert "buffer of the generator was 25 % full" in judged.reasons[0]
 
 
 def crowded(busy_percent: float, others_percent: float) -> RepeatResult:

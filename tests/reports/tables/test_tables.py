@@ -12,6 +12,7 @@ from loadtests.sampler import Sample
 from monitor.contract.evidence import Metric
 from reports.tables.conditions import conditions
 from reports.tables.fan_out import fan_out
+from reports.tables.generator import generator
 from reports.tables.latency import latency
 from reports.tables.memory import memory
 from reports.tables.own_figures import COMMON, own_figures
@@ -155,6 +156,9 @@ def full_measurement() -> Measured:
         fanout={name: Recorder.restore(recorder).state() for name in FIGURES},
         loop_lag=recorder,
         moves_lag_p99_us=1.0,
+        unread_p99_bytes=1.0,
+        unread_max_bytes=2,
+        queue_fill_max_percent=3.0,
     )
     result = msgspec.structs.replace(plain, part=part, host=HostLoad(50.0, 1.0), clock_bound_us=1.0)
     within = result.window_start_ns + 1
@@ -163,6 +167,15 @@ def full_measurement() -> Measured:
         for role in ("target", "generator", "publisher")
     ]
     return load_results.measured([result], tuple(samples))
+
+
+def test_the_generators_own_account_has_every_figure_it_is_judged_by(dossier_of):
+    dossier = dossier_of(synthetic.NORMAL)
+    record = msgspec.structs.replace(dossier.record, metrics=run_metrics(full_measurement()))
+    rows = column(generator(replace(dossier, record=record)), 1)
+    assert rows["Unread, most"] == "2.00 B"
+    assert rows["Fullest queue"] == "3.00 %"
+    assert {"Read lag, mean", "CPU, Locust", "Null server, mean", "Send lag, most"} <= set(rows)
 
 
 def test_repeats_are_told_by_what_was_offered_where_that_differs(dossier_of):
