@@ -336,6 +336,7 @@ class Conductor:
             self._void(outcome.outages if outcome else ()),
             100 * cpu_s / window_s if window_s else 0.0,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            divided=self.assignment.workers > 1,
         )
         window = self._window_start_ns, self._window_end_ns
         backlog, room_bytes = self.receivers.backlog(*window), self.receivers.room_bytes

@@ -46,6 +46,10 @@ _TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
 }
 
 
+#: Times from an instant that several processes know, each by its own clock.
+_FROM_DUE = ("response_", "first_receiver_", "median_receiver_", "last_receiver_")
+
+
 class Measured(msgspec.Struct, frozen=True):
     """What all figures are made from."""
 
@@ -207,11 +211,16 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
 
 
 def below_clock_bound(result: RepeatResult, values: Values) -> list[str]:
-    """Return which response times say nothing, because clocks of several hosts were compared."""
+    """Return which times say nothing, because clocks of several hosts were compared.
+
+    A spread is between two of them: each may be as far off, either way.
+    """
+    bounds_us = dict.fromkeys(_FROM_DUE, result.clock_bound_us)
+    bounds_us["spread_"] = 2 * result.clock_bound_us
     return [
         name
-        for name, (value, _) in values.items()
-        if name.startswith("response_") and value < result.clock_bound_us
+        for name, (value, unit) in values.items()
+        if unit == "us" and any(name.startswith(a) and value < b for a, b in bounds_us.items())
     ]
 
 

@@ -111,7 +111,7 @@ class Plan(msgspec.Struct, frozen=True):
             "window_s": self.window_s,
             "repeats": self.repeats,
             "workers": self.workers,
-            "fan_out": "left out: known within one process only" if self.workers > 1 else None,
+            "median_receiver": "unknown with several workers" if self.workers > 1 else None,
             "trace": self.trace.name,
             "connect_deadline_s": CONNECT_S,
             "drain_deadline_s": self.drain_s,

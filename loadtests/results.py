@@ -95,6 +95,8 @@ class Part(msgspec.Struct, frozen=True):
     cpu_percent: float
     rss_bytes: int
     fanout: dict[str, dict[str, Any]] = {}
+    #: First and last arrival of each measured event, if other processes have clients too.
+    extremes: bytes = b""
     slow: Slow = Slow()
     returns: tuple[Return, ...] = ()
     #: Events nobody was owed: not acknowledged because the target was being restarted.

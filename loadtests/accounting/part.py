@@ -73,8 +73,12 @@ def measure(
     void: NDArray[np.bool_],
     cpu_percent: float,
     rss_bytes: int,
+    *,
+    divided: bool = False,
 ) -> Part:
     """Sum up one process: `end` is the first event that is not measured any more.
+
+    `divided`: other processes have clients too, so each event's first and last arrival go along.
 
     What the service announced as thinned excuses deliveries that did not come, in the stretch
     each announcement speaks of, never more. A resumed connection has the ledger of
@@ -114,6 +118,7 @@ def measure(
         cpu_percent=cpu_percent,
         rss_bytes=rss_bytes,
         fanout={name: recorder.state() for name, recorder in fanout.items()},
+        extremes=latencies.spread.extremes(first, len(complete)) if divided else b"",
         slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void, sent),
         void=int(void[first:end].sum()),
     )

@@ -1,8 +1,12 @@
 """Fan-out per event: when its first, its median and its last receiver had it, and how many did.
 
 Kept for each event in microseconds from its due instant, so that figures are about events, not
-about deliveries: twelve bytes an event, whatever the number of receivers.
+about deliveries: twelve bytes an event, whatever the number of receivers. Of several processes,
+the first is the first of theirs and the last the last; the median would take every arrival.
 """
+
+import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +16,9 @@ from loadtests.schedule.timetable import Timetable
 
 #: The figures of one event, in the order of what is said of them.
 FIGURES = ("first_receiver", "median_receiver", "last_receiver", "spread")
+
+#: First and last of an event that came to nobody: earlier and later than any other.
+_NEVER_FIRST, _NEVER_LAST = np.iinfo(np.int32).max, np.iinfo(np.int32).min
 
 
 class Spread:
@@ -51,15 +58,52 @@ class Spread:
         no last receiver.
         """
         measured = slice(low, low + len(complete))
-        first, last = self._first_us[measured], self._last_us[measured]
-        chosen = {
-            "first_receiver": first[self.arrivals[measured] > 0],
-            "median_receiver": self._median_us[measured][self._median_known[measured]],
-            "last_receiver": last[complete],
-            "spread": (last - first)[complete],
-        }
-        found = {name: Recorder() for name in FIGURES}
-        for name, values_us in chosen.items():
-            if len(values_us):
-                found[name].record(values_us.astype(np.int64) * 1000)
-        return found
+        found = _of_extremes(
+            self._first_us[measured], self._last_us[measured], self.arrivals[measured] > 0, complete
+        )
+        median = self._median_us[measured][self._median_known[measured]]
+        return {name: found.get(name) or _recorder(median) for name in FIGURES}
+
+    def extremes(self, low: int, events: int) -> bytes:
+        """Return the first and the last arrival of so many events from `low` on, deflated.
+
+        Eight bytes an event before that, whatever the number of receivers.
+        """
+        measured = slice(low, low + events)
+        came = self.arrivals[measured] > 0
+        first = np.where(came, self._first_us[measured], _NEVER_FIRST)
+        last = np.where(came, self._last_us[measured], _NEVER_LAST)
+        return zlib.compress(np.stack((first, last)).astype(np.int32).tobytes(), 1)
+
+
+def of_several(extremes: Sequence[bytes], complete: NDArray[np.bool_]) -> dict[str, Recorder]:
+    """Return what can be said exactly of several processes' receivers: all but the median.
+
+    `complete` says which events reached everybody in every process; bits beyond them count for
+    nothing.
+    """
+    found = np.stack(
+        [np.frombuffer(zlib.decompress(one), dtype=np.int32).reshape(2, -1) for one in extremes]
+    )
+    first, last = found[:, 0].min(axis=0), found[:, 1].max(axis=0)
+    return _of_extremes(first, last, first != _NEVER_FIRST, complete[: len(first)])
+
+
+def _of_extremes(
+    first_us: NDArray[np.int32],
+    last_us: NDArray[np.int32],
+    came: NDArray[np.bool_],
+    complete: NDArray[np.bool_],
+) -> dict[str, Recorder]:
+    return {
+        "first_receiver": _recorder(first_us[came]),
+        "last_receiver": _recorder(last_us[complete]),
+        "spread": _recorder(last_us[complete] - first_us[complete]),
+    }
+
+
+def _recorder(values_us: NDArray[np.int32]) -> Recorder:
+    recorder = Recorder()
+    if len(values_us):
+        recorder.record(values_us.astype(np.int64) * 1000)
+    return recorder

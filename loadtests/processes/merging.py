@@ -5,8 +5,10 @@ from functools import reduce
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from loadtests.accounting.histogram import Recorder
+from loadtests.accounting.spread import of_several
 from loadtests.results import Admission, IntervalPart, Part, Slow
 
 #: Fields that add up.
@@ -34,20 +36,21 @@ def merge(parts: Sequence[Part]) -> Part:
     """Return one part for all (at least one).
 
     An event is complete if it is so in every process that has subscribers. Processor use is that
-    of the busiest: each has a core of its own to keep below the limit. First, median and last
-    receiver of an event are known within a process only; with several they are left out.
+    of the busiest: each has a core of its own to keep below the limit. The first receiver of an
+    event is the first of all processes, the last the last; the median is unknown with several.
     """
     listening = [part for part in parts if part.admitted] or list(parts[:1])
+    complete = reduce(_both, [part.complete for part in listening])
     return Part(
         **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
         response=_recorders(parts, lambda part: part.response),
         service=_recorders(parts, lambda part: part.service),
         loop_lag=_recorders([part for part in parts if part.loop_lag], lambda part: part.loop_lag),
-        complete=reduce(_both, [part.complete for part in listening]),
+        complete=complete,
         intervals=_intervals(parts),
         admissions=tuple(one for part in parts for one in part.admissions),
         cpu_percent=max(part.cpu_percent for part in parts),
-        fanout=listening[0].fanout if len(listening) == 1 else {},
+        fanout=listening[0].fanout if len(listening) == 1 else _fanout(listening, complete),
         slow=_slow(parts),
         returns=tuple(one for part in parts for one in part.returns),
         void=max(part.void for part in parts),
@@ -93,6 +96,14 @@ def _recorders(
 def _worst(parts: Sequence[Part], name: str) -> Any:
     known = [value for part in parts if (value := getattr(part, name)) is not None]
     return max(known, default=None)
+
+
+def _fanout(parts: Sequence[Part], complete: bytes) -> dict[str, dict[str, Any]]:
+    if not all(part.extremes for part in parts):
+        return {}
+    bits = np.unpackbits(np.frombuffer(complete, np.uint8)).astype(bool)
+    found = of_several([part.extremes for part in parts], bits)
+    return {name: recorder.state() for name, recorder in found.items()}
 
 
 def _both(one: bytes, other: bytes) -> bytes:

@@ -11,7 +11,10 @@ _ROWS = (
     ("spread", "Spread, first to last"),
 )
 
-_ABSENT = "n too small"
+
+def _absent(dossier: Dossier, name: str) -> str:
+    """Say why a figure is not there: the run's parameters do, if it is not for too few events."""
+    return str(dossier.record.parameters.get(name) or "n too small")
 
 
 @table(Section.DELIVERY)
@@ -22,7 +25,10 @@ def fan_out(dossier: Dossier) -> Table | None:
     rows = tuple(
         (
             label,
-            *(measured(dossier.metric(f"{name}_{key}_us"), _ABSENT) for key in ("p50", "p99")),
+            *(
+                measured(dossier.metric(f"{name}_{key}_us"), _absent(dossier, name))
+                for key in ("p50", "p99")
+            ),
         )
         for name, label in _ROWS
     )

@@ -95,8 +95,8 @@ def load(
     if not as_json:
         print(_intention(plan), file=sys.stderr)
     if workers > 1 and not as_json:
-        left_out = "first, median and last receiver of an event are not measured"
-        print(f"{workers} Locust processes: {left_out}", file=sys.stderr)
+        said = "the median receiver of an event is unknown with several workers"
+        print(f"{workers} Locust processes: {said}", file=sys.stderr)
     if ui:
         print("Locust's page, during each repeat: http://127.0.0.1:8089", file=sys.stderr)
     with display(plan) as tell:

@@ -1,5 +1,7 @@
 """Parts of several processes add up to what one process would have counted."""
 
+import zlib
+
 import msgspec
 import numpy as np
 from hypothesis import given
@@ -82,3 +84,17 @@ def test_another_host_knows_no_service_times() -> None:
     assert bare.service == Recorder().state()
     assert bare.intervals[0].service == {}
     assert bare.intervals[0].response == {5: 1, 7: 2}
+
+
+def test_an_events_first_and_last_receiver_are_those_of_all_processes() -> None:
+    def extremes(first_us: list[int], last_us: list[int]) -> bytes:
+        return zlib.compress(np.array([first_us, last_us], dtype=np.int32).tobytes())
+
+    one = msgspec.structs.replace(part([1], b"\xe0"), extremes=extremes([5, 9, 7], [6, 9, 8]))
+    other = msgspec.structs.replace(part([1], b"\xa0"), extremes=extremes([4, 8, 9], [5, 8, 11]))
+    fanout = merge([one, other]).fanout
+    assert "median_receiver" not in fanout
+    sums_us = {name: Recorder.restore(state).sum_ns // 1000 for name, state in fanout.items()}
+    # The second event did not reach everybody: it has a first receiver and no last one.
+    assert sums_us == {"first_receiver": 4 + 8 + 7, "last_receiver": 6 + 11, "spread": 2 + 4}
+    assert merge([one, nothing()]).fanout == one.fanout

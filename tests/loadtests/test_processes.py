@@ -49,6 +49,18 @@ def assert_sum_of_parts(run: Run, said: str, workers: int) -> None:
     assert response.count == received > 0
 
 
+def assert_fan_out_over_all_workers(run: Run) -> None:
+    """The earliest first and the latest last receiver are those of all deliveries."""
+    found = {one.name: one for one in run.histograms() if one.repeat == 1}
+    first, last, response = found["first_receiver"], found["last_receiver"], found["response"]
+    events = run.record.metrics["events_scheduled"].value
+    assert first.count == last.count == found["spread"].count == events
+    assert first.min == pytest.approx(response.min, abs=1)  # µs, cut and rounded
+    assert last.max == pytest.approx(response.max, abs=1)
+    assert found["spread"].sum == pytest.approx(last.sum - first.sum, abs=1)
+    assert "median_receiver" not in found
+
+
 def test_two_workers_on_one_host_add_up_and_share_no_address(
     profile: Callable[..., Path], trace: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +91,9 @@ def test_two_workers_on_one_host_add_up_and_share_no_address(
     (response,) = [one for one in run.histograms() if (one.name, one.repeat) == ("response", 1)]
     assert response.count == metrics["deliveries_received"]
     addresses = [row[2] for row in run.rows(ADMISSIONS)]
+    assert_fan_out_over_all_workers(run)
+    assert metrics["reach_percent"] == 100
+    assert run.record.parameters["median_receiver"] == "unknown with several workers"
     assert max(addresses.count(address) for address in addresses) <= 3
     assert len(set(addresses)) >= 7
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadtests.accounting.ledger import Ledger
 from loadtests.accounting.part import Audience
-from loadtests.accounting.spread import Spread
+from loadtests.accounting.spread import Spread, of_several
 from loadtests.schedule.timetable import Timetable
 
 EVENTS = 6
@@ -55,6 +55,31 @@ def test_first_median_last_and_spread_agree_with_sorting_every_events_arrivals(
         "spread": sum(one[-1] - one[0] for one in whole),
     }
     assert {name: recorder.sum_ns for name, recorder in found.items()} == expected
+
+
+@given(
+    came=st.lists(st.tuples(st.integers(0, EVENTS - 1), st.integers(0, 5)), unique=True),
+    processes=st.integers(2, 4),
+    low=st.integers(0, EVENTS),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_receivers_divided_among_processes_come_to_what_one_process_says(
+    tmp_path: Path, came: list[tuple[int, int]], processes: int, low: int
+) -> None:
+    """Receiver r is process r % n's; the arrivals are in the order in which they are listed."""
+    whole, *parts = (Spread(timetable(tmp_path)) for _ in range(processes + 1))
+    for at, (event, receiver) in enumerate(came):
+        number, stamp = np.array([event]), np.array([1_000_000 * (at - 3)])
+        whole.add(number, stamp)
+        parts[receiver % processes].add(number, stamp)
+    audience = max(1, len({receiver for _, receiver in came}))
+    complete = whole.arrivals[low:] == audience
+    events = EVENTS - low
+    found = of_several([one.extremes(low, events) for one in parts], complete)
+    expected = whole.figures(low, complete)
+    assert {name: one.state() for name, one in found.items()} == {
+        name: one.state() for name, one in expected.items() if name != "median_receiver"
+    }
 
 
 @given(

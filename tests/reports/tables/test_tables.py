@@ -117,6 +117,11 @@ def test_the_receivers_of_an_event_are_told_from_first_to_last(dossier_of):
     assert table.rows[0] == ("First receiver", "0.500 ms", "n too small")
     assert table.rows[2] == ("Last receiver", "0.900 ms", "n too small")
     assert table.notes[1].startswith("Reach: 99.5 %")
+    parameters = {**record.parameters, "median_receiver": "unknown with several workers"}
+    record = msgspec.structs.replace(record, parameters=parameters)
+    table = fan_out(replace(dossier, record=record))
+    assert column(table, 1)["Median receiver"] == "unknown with several workers"
+    assert column(table, 2)["First receiver"] == "n too small"
 
 
 def test_what_only_a_scenario_measures_is_told_and_what_others_show_is_not(dossier_of):
