@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 import numpy as np
 
 from monitor.contract.evidence import Metric, RunRecord
@@ -75,6 +76,15 @@ def conclude(found: Sequence[Difference]) -> ExitCode:
     """Return what the command ends with: a regression is found, or none."""
     worse = any(one.change is Change.WORSE for one in found)
     return ExitCode.BROKEN if worse else ExitCode.HOLDS
+
+
+def differences_json(found: Sequence[Difference]) -> str:
+    """Return one JSON array, an object a figure, in the order of the names."""
+    rows = [
+        {**msgspec.to_builtins(one), "effect": one.effect}
+        for one in sorted(found, key=lambda one: one.name)
+    ]
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 
 
 def differences_table(found: Sequence[Difference]) -> Table:

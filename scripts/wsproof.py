@@ -1,4 +1,4 @@
-"""`wsproof`: the one command. Turns every outcome into an exit code.
+"""`wsproof`: the one command. Turns every outcome into an exit code, and a failure into JSON too.
 
 `serve` is handed to the monitor before anything else is imported, so that a running server
 carries none of the harness's libraries.
@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from monitor.contract.verdicts import ExitCode, WsproofError
+from scripts.failure import tell
 
 #: What typer makes of a Ctrl-C that a command leaves to it; no command of ours ends with it.
 _TYPER_INTERRUPTED = 130
@@ -28,15 +29,19 @@ def run(arguments: Sequence[str]) -> int:
             return serve(arguments[1:])
         return _dispatch(arguments)
     except WsproofError as error:
-        print(f"wsproof: {error}", file=sys.stderr)
-        return error.exit_code
+        return _failed(arguments, str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("wsproof: interrupted", file=sys.stderr)
-        return ExitCode.NO_VERDICT
+        return _failed(arguments, "interrupted", ExitCode.NO_VERDICT)
     except Exception:  # noqa: BLE001 - the last resort: a defect of ours, shown whole
         traceback.print_exc()
-        print("wsproof: internal error; the trace above is a defect of wsproof", file=sys.stderr)
-        return ExitCode.INTERNAL
+        said = "internal error; the trace above is a defect of wsproof"
+        return _failed(arguments, said, ExitCode.INTERNAL)
+
+
+def _failed(arguments: Sequence[str], reason: str, code: ExitCode) -> ExitCode:
+    print(f"wsproof: {reason}", file=sys.stderr)
+    tell(arguments, reason, code)
+    return code
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -49,14 +54,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), prog_name="wsproof", standalone_mode=False)
     except typer.Exit as ended:
         return ended.exit_code
-    except typer.Abort:
-        print("wsproof: interrupted", file=sys.stderr)
-        return ExitCode.NO_VERDICT
+    except typer.Abort as aborted:
+        raise KeyboardInterrupt from aborted
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is None:
             raise
         show()
+        tell(arguments, error.format_message(), ExitCode.USAGE)  # type: ignore[attr-defined]
         return ExitCode.USAGE
     if code == _TYPER_INTERRUPTED:
         raise KeyboardInterrupt

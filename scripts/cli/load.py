@@ -4,16 +4,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.contract.verdicts import ExitCode, UsageError, Verdict
+from monitor.contract.verdicts import ExitCode, UsageError
 from scripts.cli.app import DEFAULT_RUNS, REFERENCE_TARGET, RunsOption, app
+from scripts.failure import meaning
 
 if TYPE_CHECKING:
     from loadtests.plan import Plan
-    from loadtests.scenarios import NotApplicableError
     from monitor.contract.evidence import RunRecord
     from reports.build import Report
 
@@ -60,7 +60,7 @@ def load(
     """Measure a target under load and judge its claims."""
     from loadtests.measure import measure
     from loadtests.plan import make_plan
-    from loadtests.scenarios import NotApplicableError, find
+    from loadtests.scenarios import find
     from monitor.contract.claims import load_claims
     from monitor.contract.evidence import load_run
     from monitor.contract.target import load_target
@@ -71,24 +71,19 @@ def load(
         return _list(as_json=as_json)
     if scenario is None:
         raise UsageError("load: which scenario? `wsproof load --list` describes them")
-    try:
-        plan = make_plan(
-            find(scenario),
-            load_target(target),
-            clients=clients,
-            rate=rate,
-            warmup_s=warmup,
-            window_s=duration,
-            repeats=repeats,
-            trace=trace,
-            allowed_hosts=tuple(allowed or ()),
-            objectives=tuple(objective or ()),
-            workers=workers,
-        )
-    except NotApplicableError as error:
-        if as_json:
-            _print_not_applicable(error)
-        raise
+    plan = make_plan(
+        find(scenario),
+        load_target(target),
+        clients=clients,
+        rate=rate,
+        warmup_s=warmup,
+        window_s=duration,
+        repeats=repeats,
+        trace=trace,
+        allowed_hosts=tuple(allowed or ()),
+        objectives=tuple(objective or ()),
+        workers=workers,
+    )
     claims_path = plan.target.claims_path
     claims = load_claims(claims_path) if claims_path else ()
     command = shlex.join(["wsproof", *_without_home(sys.argv[1:])])
@@ -134,21 +129,6 @@ def _intention(plan: "Plan") -> str:
     )
 
 
-def _print_not_applicable(error: "NotApplicableError") -> None:
-    """Print the same object as of a run, without what there is none of."""
-    outcome: dict[str, Any] = {
-        "run": None,
-        "verdict": Verdict.NOT_APPLICABLE,
-        "reasons": [str(error).removeprefix(f"{Verdict.NOT_APPLICABLE}: ")],
-        "claims": {},
-        "metrics": {},
-        "evidence": None,
-        "report": None,
-        "exit_code": int(error.exit_code),
-    }
-    print(json.dumps(outcome))
-
-
 def _print_outcome(
     record: "RunRecord", report: "Report", run: Path, code: ExitCode, *, as_json: bool
 ) -> None:
@@ -162,6 +142,7 @@ def _print_outcome(
             "evidence": str(run),
             "report": str(report.markdown),
             "exit_code": int(code),
+            "exit_meaning": meaning(code),
         }
         print(json.dumps(outcome))
         return

@@ -153,17 +153,18 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for a figure of both, too.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
 ) -> int:
     """Name what changed between two runs, as far as it exceeds the noise. Exit 1 if worse."""
     from monitor.contract.evidence import load_run
     from reports.compare import compare as compare_runs
-    from reports.compare import conclude, differences_table
+    from reports.compare import conclude, differences_json, differences_table
     from reports.compare_figure import draw_comparison
     from reports.render_markdown import render_table
 
     before, after = (load_run(_found(name, runs)) for name in (first, second))
     found = compare_runs(before.record, after.record)
-    print(render_table(differences_table(found)))
+    print(differences_json(found) if as_json else render_table(differences_table(found)))
     if out is not None:
         print(f"figure: {draw_comparison(before, after, out)}", file=sys.stderr)
     return conclude(found)

@@ -1,5 +1,6 @@
 """`wsproof report compare` and `report keep` as commands, on runs that are made alike."""
 
+import json
 from dataclasses import replace
 
 from tests.reports import synthetic
@@ -20,6 +21,11 @@ def test_a_run_that_became_slower_is_a_regression_with_a_figure_of_both(tmp_path
     assert BEFORE in drawn
     assert AFTER in drawn
     assert wsproof("report", "compare", BEFORE, BEFORE, "--runs", tmp_path).returncode == 0
+    done = wsproof("report", "compare", BEFORE, AFTER, "--runs", tmp_path, "--json")
+    assert done.returncode == 1
+    (mean,) = [one for one in json.loads(done.stdout) if one["name"] == "response_mean_us"]
+    assert mean["change"] == "WORSE"
+    assert mean["effect"] == mean["second"] - mean["first"] > 0
 
 
 def test_runs_offered_something_else_are_refused(tmp_path, wsproof):
