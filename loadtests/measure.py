@@ -94,6 +94,7 @@ class Evidence:
             load_average=self._load_average,
             cores=os.cpu_count() or 1,
             interrupted=interrupted,
+            deaths=deaths,
             doubts=self._plan.scenario.doubts(self._plan.asked, results),
         )
         measured = Measured(
@@ -165,7 +166,7 @@ class _Session:
                 _knock(url, peer)
             try:
                 self._calibrate()
-                self._repeat_all(launch, self._plan.allotter(peer[0]))
+                self._repeat_all(launch, peer)
             except KeyboardInterrupt:
                 interrupted = True
         interrupted = interrupted or any(result.interrupted for result in self._results)
@@ -208,15 +209,16 @@ class _Session:
             )
         self._calibration = Calibration(figures)
 
-    def _repeat_all(self, launch: Launch, allotter: Allotter) -> None:
+    def _repeat_all(self, launch: Launch, peer: tuple[str, int]) -> None:
         """Measure what the scenario offers, step by step, until it has had enough."""
+        allotter = self._plan.allotter(peer[0])
         tokens = (launch.token("subscribe"), launch.token("publish"))
         steps = self._plan.scenario.steps(self._plan.asked)
         point: Point | None = next(steps)
         while point is not None:
             check_point(self._plan, point)
             result = self._repeat(launch, allotter, tokens, point)
-            if not alive(launch):
+            if not alive(launch, peer):
                 self._deaths += 1
                 return  # a dead target cannot be measured; what it did not deliver is counted
             if result.interrupted:
@@ -288,11 +290,19 @@ def _ignore(_pid: int) -> None:
     """The null server's generator is not sampled."""
 
 
-def alive(launch: Launch) -> bool:
-    """Tell whether the target still runs, as far as we can know."""
-    if launch.target.start is None and launch.pid is not None:
+def alive(launch: Launch, peer: tuple[str, int]) -> bool:
+    """Tell whether the target still runs: by its process, or, if none is known, by its port."""
+    if launch.target.start is not None:
+        return launch.alive()
+    if launch.pid is not None:
         return psutil.pid_exists(launch.pid)
-    return launch.alive()
+    try:
+        socket.create_connection(peer, timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        pass  # full, or far away: nothing that says it is gone
+    return True
 
 
 def _knock(url: str, peer: tuple[str, int]) -> None:

@@ -3,6 +3,7 @@
 They come from flags or from the target profile, and are judged by the one comparator of claims.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -50,7 +51,8 @@ def parse(text: str, scenario: str) -> Claim:
     """Parse `METRIC COMPARISON NUMBER [UNIT]`; without a unit the number is in the metric's own.
 
     Raises:
-        UsageError: another shape, a short word nobody knows, or a unit the metric cannot be in.
+        UsageError: another shape, a short word nobody knows, a unit the metric cannot be in, or a
+            number too large.
     """
     match = _OBJECTIVE.fullmatch(text)
     if match is None:
@@ -67,6 +69,8 @@ def parse(text: str, scenario: str) -> Claim:
     unit = unit_of(metric)
     comparison: Comparison = "==" if match["comparison"] == "=" else match["comparison"]  # type: ignore[assignment]
     bound = float(match["bound"]) * _scale(text, metric, unit, match["unit"])
+    if not math.isfinite(bound):
+        raise UsageError(f"objective {text!r}: {match['bound']} is more than a number can hold")
     return Claim(
         id=f"objective: {' '.join(text.split())}",
         label=f"Objective: {metric}",

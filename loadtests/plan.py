@@ -259,6 +259,21 @@ def _check(plan: Plan) -> None:
     _at_least("--duration", plan.window_s, 0.5)
     _at_least("--warmup", plan.warmup_s, 0)
     _at_least("--rate", plan.rate, 0.1)
+    if plan.workers > plan.clients:
+        raise UsageError(
+            f"--workers {plan.workers}: expected at most one for each of {plan.clients} clients"
+        )
+    if plan.planned is None and plan.repeats != plan.scenario.repeats:
+        raise UsageError(
+            f"--repeats {plan.repeats}: {plan.scenario.name()} repeats by itself, until what it"
+            " found is confirmed; leave out --repeats"
+        )
+    for metric, bound_us in plan.bounds_us.items():
+        if bound_us <= 0:
+            raise UsageError(
+                f"bound on {metric}: expected more than 0 µs, got {bound_us:g}: nothing arrives"
+                " before it is sent"
+            )
     check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
     tls_context(plan.target)
     if plan.workers > 1:
@@ -305,8 +320,8 @@ def check_point(plan: Plan, point: Point) -> None:
         )
     if rate * window_s > MAX_EVENTS:
         raise UsageError(
-            f"--rate {rate:g} for --duration {point.window_s:g}: more than {MAX_EVENTS:,}"
-            " events; pass a shorter duration"
+            f"--rate {rate:g} for --warmup {point.warmup_s:g} and --duration {point.window_s:g}:"
+            f" more than {MAX_EVENTS:,} events; pass a shorter duration or warm-up"
         )
     quota = plan.target.promises.publish_events_per_s
     if quota is not None and rate > quota:

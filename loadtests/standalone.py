@@ -78,8 +78,9 @@ class Standalone:
         if self._launch is None:
             return int(ExitCode.NO_VERDICT)
         try:
-            deaths = 0 if alive(self._launch) else 1
-            url = self._launch.target.url
+            target = self._launch.target
+            url = target.url
+            deaths = 0 if alive(self._launch, peer_of(target, self._hosts)) else 1
             self._launch.stop()
             run = self._evidence.conclude(
                 url,

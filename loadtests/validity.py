@@ -71,17 +71,20 @@ def judge_run(
     load_average: float,
     cores: int,
     interrupted: bool,
+    deaths: int = 0,
     doubts: Sequence[str] = (),
 ) -> RunJudgement:
     """Judge a run from its repeats; thresholds apply to the repeats pooled.
 
     A repeat that breaks one alone, while the pool keeps it, makes the run SUSPECT. `bounds_us`
     are the bounds on latency that are to be judged, by metric; `doubts` what the scenario itself
-    has to say against its figures.
+    has to say against its figures. Of a target that died (`deaths`) nobody says that it was never
+    there.
     """
-    alone = [tuple(_broken([result], bounds_us) + _failed(result)) for result in results]
+    gone = deaths > 0
+    alone = [tuple(_broken([result], bounds_us) + _failed(result, gone)) for result in results]
     counted = [result for result in results if result.counted]
-    hard = [reason for result in counted for reason in _failed(result)]
+    hard = [reason for result in counted for reason in _failed(result, gone)]
     for point in dict.fromkeys(result.point for result in counted):
         where = f"{point}: " if point else ""
         pooled = [result for result in counted if result.point == point]
@@ -144,15 +147,16 @@ def _too_slow(calibration: Calibration, bounds_us: Mapping[str, float]) -> list[
     return reasons
 
 
-def _failed(result: RepeatResult) -> list[str]:
-    """What no pooling mends."""
+def _failed(result: RepeatResult, gone: bool = False) -> list[str]:
+    """What no pooling mends; that nobody was there is no such thing if the target died: `gone`."""
     reasons = list(result.faults)
     if result.interrupted:
         reasons.append("interrupted before the window was over")
     if result.publisher_died:
         reasons.append("the publisher died; its schedule was not kept")
     answers = [admission.answer for admission in result.part.admissions]
-    if not result.part.admitted and not any(answer[:1].isdigit() for answer in answers):
+    answered = result.part.admitted or any(answer[:1].isdigit() for answer in answers)
+    if not answered and not gone:
         said = answers[0] if answers else result.publisher_fault or "nothing"
         reasons.append(f"the target was never reachable: {said}")
     return reasons

@@ -83,14 +83,19 @@ def _faults(target: Target) -> Iterator[str]:
     yield from _of_the_rest(target)
 
 
-def _of_the_address(target: Target) -> Iterator[str]:
-    parts = urlsplit(target.url)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        yield f"key `url`: expected ws://HOST or wss://HOST, got {target.url!r}"
+def _is_address(url: str) -> bool:
     try:
-        _ = parts.port
-    except ValueError as error:
-        yield f"key `url`: {target.url!r}: {error}"
+        parts = urlsplit(url)
+        return parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != -1
+    except ValueError:  # a host in brackets that is none, or a port out of range
+        return False
+
+
+def _of_the_address(target: Target) -> Iterator[str]:
+    if not _is_address(target.url):
+        yield f"key `url`: expected ws://HOST[:PORT] or wss://HOST[:PORT], got {target.url!r}"
+        return
+    parts = urlsplit(target.url)
     if target.tls.required and parts.scheme == "ws":
         yield "key `tls.required`: contradicts `url`, which is ws://; write wss://"
     pages = target.pages

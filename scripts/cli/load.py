@@ -40,7 +40,7 @@ def load(
     ] = 1,
     trace: Annotated[Path | None, typer.Option(help="Recorded events to replay.")] = None,
     runs: RunsOption = DEFAULT_RUNS,
-    seed: Annotated[int, typer.Option(help="Seed of the intervals' resampling.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals' resampling.")] = 1,
     listing: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="Show Locust's web page meanwhile.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -78,7 +78,10 @@ def test_a_service_needs_no_more_than_a_name_a_url_and_a_way_to_publish(load):
         (("name", "nmae"), "unknown key `nmae`; did you mean `name`?"),
         (("[publish]", "[publlish]"), "unknown key `publlish`; did you mean `publish`?"),
         (('"a service"', "1"), "key `name`: Expected `str`, got `int`"),
-        (("ws://127.0.0.1:4001/", "http://x/"), "key `url`: expected ws://HOST or wss://HOST"),
+        (
+            ("ws://127.0.0.1:4001/", "http://x/"),
+            "key `url`: expected ws://HOST[:PORT] or wss://HOST",
+        ),
         (
             ("[publish]", '[records.idle]\nlog = "closed: idle"\n[publish]'),
             "key `records.idle.log`: expected a template with {client} or {subject} in it",
@@ -91,7 +94,9 @@ def test_a_service_needs_no_more_than_a_name_a_url_and_a_way_to_publish(load):
             ("[publish]", "[records.idle]\n[publish]"),
             "key `records.idle`: expected `log`, `counter`",
         ),
-        (("ws://127.0.0.1:4001/", "ws:///x"), "key `url`: expected ws://HOST or wss://HOST"),
+        (("ws://127.0.0.1:4001/", "ws://x:99999/"), "key `url`: expected ws://HOST[:PORT]"),
+        (("ws://127.0.0.1:4001/", "ws://[::1"), "key `url`: expected ws://HOST[:PORT]"),
+        (("ws://127.0.0.1:4001/", "ws:///x"), "key `url`: expected ws://HOST[:PORT] or wss://HOST"),
         (("{event}", "{evnt}"), "key `publish.message`: expected a template with {event} in it"),
         (("name =", 'path = "x"\nname ='), "unknown key `path`; remove it"),
         (("name =", "format = 2\nname ="), "key `format`: Invalid enum value 2"),

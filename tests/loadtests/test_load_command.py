@@ -207,6 +207,38 @@ def test_a_target_killed_in_the_middle_misses_an_objective_nobody_set(
     folders.assert_nothing_left()
 
 
+def test_a_target_we_did_not_start_and_know_no_process_of_may_die_too(
+    trace: Path, folders: Folders, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtests.nullserver"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        target = tmp_path / "theirs.toml"
+        target.write_text(f'name = "theirs"\nurl = "{url}"\n[publish]\nmessage = "{{event}}"\n')
+        command = [*WSPROOF, "chapter", "--target", str(target), "--runs", str(folders.runs)]
+        # The bound is wide, so that the run is VALID anywhere.
+        command += ["--trace", str(trace), *SMALL, "--objective", "mean < 5 s", "--json"]
+        with subprocess.Popen(
+            command,
+            env=folders.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            while "repeat 1 of 5: measuring" not in (line := process.stderr.readline()):
+                assert line
+            server.kill()
+            said, _ = process.communicate(timeout=60)
+    outcome = json.loads(said)
+    assert outcome["metrics"]["target_deaths"] == 1
+    assert outcome["claims"]["objective: deaths = 0"] == "FALSE", outcome["reasons"]
+    assert process.returncode == outcome["exit_code"] == 1
+    folders.assert_nothing_left()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -221,6 +253,11 @@ def test_a_target_killed_in_the_middle_misses_an_objective_nobody_set(
         (["--duration", "nan"], 2, "--duration nan: expected 0.5 or more"),
         (["--duration", "inf"], 2, "pass a shorter duration"),
         (["--workers", "0"], 2, "--workers 0: expected 1 or more"),
+        (["--workers", "5"], 2, "at most one for each of 4 clients"),
+        (["--warmup", "inf"], 2, "--warmup inf"),
+        (["--seed", "-1"], 2, "--seed"),
+        (["--objective", "p99 < 1e400"], 2, "more than a number can hold"),
+        (["--objective", "p99 < 0 ms"], 2, "expected more than 0 µs, got 0"),
         (["churn"], 2, "unexpected extra argument"),
     ],
 )

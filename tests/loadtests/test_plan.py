@@ -147,3 +147,10 @@ def test_the_duration_a_search_is_told_to_take_goes_by_the_rhythm_of_the_trace(
     assert (due_ns >= 10**9).sum() >= 1000
     with pytest.raises(UsageError, match=f"--duration {told_s:g} or more"):
         plan(target, "capacity", **asked, window_s=told_s - 0.2)
+
+
+def test_a_search_repeats_by_itself_and_no_other_number_is_taken(
+    profile: Callable[..., Path], plan: Callable[..., Plan]
+) -> None:
+    with pytest.raises(UsageError, match="--repeats 3: capacity repeats by itself"):
+        plan(profile(NULL_SERVER), "capacity", repeats=3)

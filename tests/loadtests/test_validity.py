@@ -265,6 +265,8 @@ def test_a_target_that_answers_nobody_was_never_reachable_and_one_that_refuses_w
     assert judged.verdict is RunVerdict.INVALID
     assert "never reachable: Connection refused" in judged.reasons[0]
     assert judge(answered("429 Too Many Requests")).verdict is RunVerdict.VALID
+    # One that was there for the first repeat, or once it was started, was reachable: it died.
+    assert judge(GOOD, answered("Connection refused"), deaths=1).verdict is RunVerdict.VALID
 
 
 def test_an_interruption_before_any_repeat_is_invalid_too() -> None:
