@@ -42,7 +42,8 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu_s: float
     fault: str
     first_refusal: str = ""
-    #: Stretches of events cut by an outage: from the first unanswered to the first sent after it.
+    #: Stretches of events cut by an outage: from the first unanswered, or refused right before, to
+    #: the first sent after it.
     outages: tuple[tuple[int, int], ...] = ()
 
 
@@ -115,7 +116,7 @@ class Player:
         """
         if self._reconnect is None:
             return False
-        first = min(self._answers.awaited, self._next)
+        first = min(self._answers.cut_off_at(), self._next)
         self._socket.close()
         self._rest, self._blocked = b"", False
         while (next_one := self._timetable.due_before(now_ns())) < self._timetable.events:

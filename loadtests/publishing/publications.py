@@ -76,6 +76,17 @@ class Answers:
                 self.awaited += 1
                 self.first_refusal = self.first_refusal or text[:200].decode("utf-8", "replace")
 
+    def cut_off_at(self) -> int:
+        """Return the publication an outage began with, once the connection is gone.
+
+        That is the first without an answer, or of those refused right before it: a service that
+        is going away says so, and what it says that of is not lost.
+        """
+        number = self.awaited
+        while number and self._timetable.fate[number - 1] & REFUSED:
+            number -= 1
+        return number
+
     def skip_to(self, number: int) -> None:
         """Expect no answer to what was published before `number`: its connection is gone."""
         self.awaited = number

@@ -23,8 +23,8 @@ from monitor.contract.verdicts import NoVerdictError, UsageError
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
 
-#: What a repeat takes beside warm-up and window, and a run before its first repeat, in s: as
-#: measured on two cores.
+#: What a repeat takes beside warm-up and window, and a run before its first repeat, in s: on two
+#: quiet cores it is a second less of the one and two of the other.
 _AROUND_S = 2.0
 _BEFORE_S = 8.0
 

@@ -58,6 +58,18 @@ def test_answers_are_matched_in_order_and_other_texts_ignored(timetable: Timetab
     assert not answers.owed(3)
 
 
+@pytest.mark.parametrize(
+    ("answers", "first"),
+    [("", 0), ("a", 1), ("ar", 1), ("arr", 1), ("rra", 3), ("rar", 2), ("rr", 0)],
+)
+def test_an_outage_begins_with_what_was_refused_right_before_the_connection_went(
+    timetable: Timetable, answers: str, first: int
+) -> None:
+    given = Answers(timetable, b'"ack"', b'"error"')
+    given.read([{"a": b'{"type":"ack"}', "r": b'{"type":"error"}'}[one] for one in answers])
+    assert given.cut_off_at() == first
+
+
 def test_a_timetable_is_shared_between_its_openers(timetable: Timetable, tmp_path: Path) -> None:
     other = Timetable(tmp_path / "timetable")
     timetable.start(5_000)
