@@ -24,7 +24,7 @@ def publish(
         env={**os.environ, "WSPROOF_TOKEN": token},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -110,7 +110,7 @@ def test_nobody_listening_is_exit_code_three(command: str, tmp_path: Path) -> No
         [*WSPROOF, command, "--monitor", NOBODY, "--token", "t", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 3
@@ -197,5 +197,5 @@ def test_a_reader_that_goes_away_ends_the_tail_quietly(monitor: RunningMonitor) 
     tail.process.stdout.close()
     publish(monitor, "--type", "file_trashed", "--path", "a")
     assert tail.process.stderr is not None
-    assert (tail.process.wait(10), tail.process.stderr.read()) == (0, "")
+    assert (tail.process.wait(60), tail.process.stderr.read()) == (0, "")
     tail.process.stderr.close()

@@ -106,7 +106,7 @@ async def test_messages_of_an_unknown_type_are_passed_over() -> None:
 
 async def test_retry_after_of_a_refused_handshake_is_waited_out() -> None:
     async with answering(silent, 429, {"Retry-After": "1"}) as url:
-        connector = Connector(Endpoint(url, "t"), backoff=Quick(), patience=Patience(first_s=1.5))
+        connector = Connector(Endpoint(url, "t"), backoff=Quick(), patience=Patience(first_s=3))
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="429"):
             await anext(connector.links())
@@ -240,7 +240,7 @@ async def test_a_silent_client_pings_within_half_the_idle_timeout() -> None:
         link = await open_link(Endpoint(url, "t"))
         await link.receive_or_ping()
         await link.close()
-    assert heard == ["ping", "ping"]
+    assert heard[:2] == ["ping", "ping"]
 
 
 def test_the_codes_a_client_knows_are_the_monitors() -> None:

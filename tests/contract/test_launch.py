@@ -73,7 +73,7 @@ def test_a_target_that_ends_before_it_is_ready_is_told_with_its_status_and_last_
 def test_a_target_that_never_gets_ready_is_given_up_and_stopped(tmp_path):
     program = f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n" + WAIT
     with pytest.raises(NoVerdictError, match="a small service: did not become ready"):
-        Launch(target(program, ready_timeout_s=1.0)).__enter__()
+        Launch(target(program, ready_timeout_s=5.0)).__enter__()
     assert gone(int((tmp_path / "pid").read_text()))
 
 

@@ -113,6 +113,13 @@ class Dashboard:
         # It cannot stand in the past: a busy machine takes a while to hear of it.
         self.page.clock.pause_at(self.page.evaluate("Date.now() / 1_000") + _HEARD_WITHIN_S)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Keep the page from trying again before all that is done within is done."""
+        self.pause_clock()
+        yield
+        self.page.clock.resume()
+
     def wait_closed(self) -> None:
         """Wait until the newest connection has ended."""
         if not self.sockets[-1].is_closed():

@@ -214,15 +214,17 @@ def test_where_nothing_was_published_the_page_says_so(
 
 
 def test_events_are_copied_as_json_lines(start_monitor: Start, open_page: Open) -> None:
-    dashboard = watching(start_monitor, open_page)
+    dashboard = watching(start_monitor, open_page, clock=True)
     dashboard.context.grant_permissions(["clipboard-read", "clipboard-write"])
     event = progress("write", 7, message="seven", run="r", id="e-7")
     publish(dashboard.monitor, event)
     dashboard.wait_text(".event .text", "seven")
+    dashboard.pause_clock()
     dashboard.page.get_by_role("button", name="Copy", exact=True).click()
     dashboard.wait_text("#copy", "Copied")
     assert dashboard.text("#announcement") == "Copied"
     dashboard.page.locator("#copy").click()  # again, while it says so
+    dashboard.page.clock.resume()
     expect(dashboard.page.locator("#copy")).to_have_text("Copy")
     copied = json.loads(dashboard.page.evaluate("navigator.clipboard.readText()"))
     assert copied == {**event, "status": "in_progress", "offset": 1}

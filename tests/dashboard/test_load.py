@@ -58,7 +58,7 @@ def test_a_tab_that_stands_still_is_told_what_it_was_not_sent(
     publishing = threading.Thread(target=publish, args=(monitor, *events))
     publishing.start()
     # While its script is busy, a tab reads nothing from the connection.
-    dashboard.page.evaluate(f"({STAND_STILL})(2_500)")
+    dashboard.page.evaluate(f"({STAND_STILL})(5_000)")
     publishing.join()
     publish(monitor, start("last", run="r"))
     dashboard.wait_text(".phase h3", "last")

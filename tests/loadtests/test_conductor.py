@@ -44,7 +44,8 @@ def test_a_correct_server_delivers_everything_once_and_in_order(
     assert Recorder.restore(part.response).count == Recorder.restore(part.service).count == 1200
     assert sum(interval.received for interval in part.intervals.values()) == 1200
     roles = {sample.role for sample in driven.samples}
-    assert roles == {"target", "generator", "publisher", HOST, OTHERS}
+    # The sampler runs when nobody else does: of who lives for seconds it may see nothing.
+    assert {"target", "generator"} <= roles <= {"target", "generator", "publisher", HOST, OTHERS}
     response, service = Recorder.restore(part.response), Recorder.restore(part.service)
     assert response.min_ns is not None
     assert response.min_ns > 0

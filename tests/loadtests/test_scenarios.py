@@ -123,7 +123,7 @@ def test_who_is_cut_off_and_resumes_gets_everything_once(plan: MakePlan, drive: 
 def test_everybody_comes_back_to_a_restarted_target_and_is_level(
     plan: MakePlan, drive: Drive
 ) -> None:
-    made = plan(MONITOR, "reconnect-storm", clients=8, window_s=6.0)
+    made = plan(MONITOR, "reconnect-storm", clients=8, window_s=12.0)
     driven = drive(made)
     assert_every_delivery_is_accounted_for(driven.result)
     found = figures(made, driven)

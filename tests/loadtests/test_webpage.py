@@ -84,7 +84,7 @@ def asked_until(url: str, enough: Callable[[dict[str, Any]], bool]) -> dict[str,
     while time.monotonic() < deadline:
         try:
             stats: dict[str, Any] = json.loads(ask(url))
-        except urllib.error.URLError:
+        except OSError:
             time.sleep(0.1)  # it still starts
             continue
         if enough(stats):

@@ -12,12 +12,23 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 
+def connected(port: int, source: str) -> socket.socket:
+    """Connect from an address; from the usual one without binding to it first.
+
+    A port that is bound comes from those that servers get too, and might be that of a monitor
+    which is being restarted.
+    """
+    bound = None if source == "127.0.0.1" else (source, 0)
+    return socket.create_connection(("127.0.0.1", port), source_address=bound)
+
+
 class Peer:
     """A WebSocket client from an address of its own."""
 
     def __init__(self, url: str, *, source: str = "127.0.0.1", **options: Any) -> None:
         parts = urlsplit(url)
-        sock = socket.create_connection(("127.0.0.1", parts.port), source_address=(source, 0))
+        assert parts.port is not None
+        sock = connected(parts.port, source)
         self._context = ExitStack()
         connecting = connect(url, sock=sock, compression=None, ping_interval=None, **options)
         self.ws: ClientConnection = self._context.enter_context(connecting)
@@ -64,7 +75,7 @@ class Raw:
     """A TCP connection that sends what it is told."""
 
     def __init__(self, port: int, *, source: str = "127.0.0.1") -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+        self.sock = connected(port, source)
         self.sock.settimeout(15)
 
     def __enter__(self) -> Self:

@@ -107,7 +107,7 @@ def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_
 def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(
     start_monitor, loop, number
 ):
-    monitor = start_monitor(event_loop=loop)
+    monitor = start_monitor(event_loop=loop, drain_timeout_s=30)
     with (
         Raw(monitor.port) as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,

@@ -23,7 +23,7 @@ from tests.running import WSPROOF, RunningMonitor
 Start = Callable[..., RunningMonitor]
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_LONGEST_WAIT_S = 20.0
+_LONGEST_WAIT_S = 60.0
 
 
 class Terminal:

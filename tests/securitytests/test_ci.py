@@ -178,6 +178,8 @@ def test_the_starter_profile_fits_a_service_that_is_as_it_says(tmp_path, start_m
     )
     assert done.returncode == 0, done.stdout + done.stderr
     counts = json.loads((tmp_path / "audit.json").read_bytes())["counts"]
-    assert counts.keys() == {"PASS", "NOT_APPLICABLE", "WAIVED"}
+    # A timing that is reported only may be too noisy to tell on a busy machine.
+    assert counts.keys() - {"INCONCLUSIVE"} == {"PASS", "NOT_APPLICABLE", "WAIVED"}
+    assert counts.get("INCONCLUSIVE", 0) <= 1
     assert counts["PASS"] > 30
     assert "## Security audit of my service" in (tmp_path / "summary.md").read_text()

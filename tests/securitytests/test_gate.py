@@ -53,13 +53,18 @@ def test_the_reference_monitor_passes_and_leaves_evidence(tmp_path):
     waived = found.pop("AU11")
     assert waived["verdict"] == "WAIVED"
     waived = {name for name, one in found.items() if one["verdict"] == "WAIVED"}
-    assert {one["verdict"] for one in found.values()} <= {"PASS", "WAIVED"}, said
+    # A timing that is reported only may be too noisy to tell on a busy machine.
+    untold = {name for name, one in found.items() if not one["gating"]} - {
+        name for name, one in found.items() if one["verdict"] == "PASS"
+    }
+    assert {found[name]["verdict"] for name in found.keys() - untold} <= {"PASS", "WAIVED"}, said
+    assert {found[name]["verdict"] for name in untold} <= {"INCONCLUSIVE"}, said
     assert code == 0
     run = load_run(next((tmp_path / "runs").iterdir()))
     assert run.record.kind == "audit"
     assert run.record.parameters["real_time"] is False
     metrics = run.record.metrics
-    assert metrics["checks_passed"].value == len(found) - len(waived)
+    assert metrics["checks_passed"].value == len(found) - len(waived) - len(untold)
     assert metrics["idle_connections_close_checks_failed"].value == 0
     assert metrics["target_rss_peak_bytes"].value > 10_000_000
     assert {line["id"] for line in run.lines(FINDINGS)} == {*found, "AU11"}

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import math
 import secrets
 import time
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ def token(
         "scope": signing.scopes[scope],  # type: ignore[index]
         "id": secrets.token_hex(16),
         "issued_at": str(int(now)),
-        "expires_at": str(int(now + lifetime_s)),
+        "expires_at": str(math.ceil(now + lifetime_s)),
     }
     return jwt.encode(
         json.loads(fill(signing.claims, values)),
