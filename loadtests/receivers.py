@@ -223,7 +223,8 @@ class Receivers:
             if mask & ~select.EPOLLOUT and descriptor in self._by_descriptor:
                 found = self._receive(subscriber, descriptor)
                 waiting += found
-                longest = max(longest, found)
+                if found > longest:
+                    longest = found
         last = len(ready) < SLICE or self._unread.sockets + len(ready) >= len(self._by_descriptor)
         self._unread.add(waiting, longest, len(ready), periods, last=last)
         return bool(ready)

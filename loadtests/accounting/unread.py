@@ -49,11 +49,13 @@ class Unread:
         """
         self.sockets += sockets
         self._pass += waiting
-        self._longest = max(self._longest, longest)
         self._periods += periods
+        if longest > self._longest:
+            self._longest = longest
         if not last:
             return
-        self._most = max(self._most, self._pass)
+        if self._pass > self._most:
+            self._most = self._pass
         self._pass = self.sockets = 0
         if self._periods:
             self._passes.extend([min(self._most, _MOST)] * self._periods)
