@@ -103,7 +103,7 @@ def follow(what: Following) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except UnauthorizedError as error:
             raise UnauthorizedError(
-                f"{error}; a fresh one where the monitor runs:"
+                f"{error}. A fresh one, where the monitor runs:"
                 " wsproof token issue --subject NAME --scope subscribe"
             ) from None
 
@@ -165,6 +165,8 @@ async def _take(what: Following, view: View, trace: TraceWriter | None) -> None:
 def _began(fence: Subscribed, *, again: bool, since: int | None, offset: int) -> str:
     if fence.recovered:
         return f"resumed; {fence.count} events were missed and follow"
+    if not again and since is not None and since > offset:
+        return f"no event has offset {since} yet; following after offset {offset}"
     if again or since is not None:
         return f"what was missed cannot be had any more; going on after offset {offset}"
     return f"following after offset {offset}"

@@ -51,6 +51,7 @@ class LiveView:
         self._expected = 0
         self._recovered = 0
         self._is_live = False
+        self._ended = False
         self._live = Live(
             console=console or Console(),
             get_renderable=self.render,
@@ -69,6 +70,7 @@ class LiveView:
     ) -> None:
         # The last picture stays on the screen: it must not go on calling itself live.
         self._is_live = False
+        self._ended = True
         self._state = Text(f"Ended at {self._now():%H:%M:%S}", style="bold")
         self._live.__exit__(kind, error, trace)
 
@@ -134,7 +136,9 @@ class LiveView:
                 _text(event.error or event.message or ""),
             )
         missed = f" · {self._missed} missed" if self._missed else ""
-        count = Text(f"{self._events} events{missed} · Ctrl-C ends", style="dim")
+        many = f"{self._events} event{'' if self._events == 1 else 's'}"
+        way_out = "" if self._ended else " · Ctrl-C ends"
+        count = Text(f"{many}{missed}{way_out}", style="dim")
         return Group(self._state, head, table, *tuple(self._latest), count)
 
     def _take(self, run: str | None, phase: str, event: Event) -> None:
@@ -162,7 +166,15 @@ def _text(words: str, style: str = "") -> Text:
 
 
 def _line(event: Event, what: str) -> Text:
-    line = _text(event.timestamp[11:19] + " ", style="dim")
+    line = _text(_clock(event.timestamp) + " ", style="dim")
     line.append(event.type, style=_STYLES.get(event.status or "", ""))
     line.append(f" {event.phase or ''} {what}".translate(_PICTURES))
     return line
+
+
+def _clock(timestamp: str) -> str:
+    """Return an event's time by the clock of the person who watches; as it stands if unreadable."""
+    try:
+        return f"{datetime.fromisoformat(timestamp).astimezone():%H:%M:%S}"
+    except (ValueError, OverflowError):
+        return timestamp[11:19]

@@ -8,10 +8,14 @@ import asyncio
 import ipaddress
 import itertools
 import logging
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -58,6 +62,12 @@ _logger.setLevel(logging.INFO)
 _ENDS = {CloseCode.UNAUTHORIZED: UnauthorizedError, CloseCode.FORBIDDEN: ForbiddenError}
 _REFUSED = {401: UnauthorizedError, 403: ForbiddenError}
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Characters of what a refusal says of itself that are shown at most.
+_LONGEST_DETAIL = 80
+
+
+class _Problem(msgspec.Struct):
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +283,7 @@ async def _connect(endpoint: Endpoint) -> ClientConnection:
                 f"monitor {endpoint.url}: what answers there is no WebSocket service ({error})"
             ) from None
         raise LinkLostError(
-            f"monitor {endpoint.url}: no connection ({_brief(error)}); is it running?"
-            " `wsproof serve` starts one"
+            f"monitor {endpoint.url}: no connection ({_brief(error)}); {_advice(error)}"
         ) from None
 
 
@@ -303,14 +312,18 @@ def _refused(endpoint: Endpoint, refused: InvalidStatus) -> ClientError:
     response = refused.response
     status = response.status_code
     if status in _TRY_AGAIN:
-        return LinkLostError(
-            f"monitor {endpoint.url}: not now (HTTP {status})",
-            retry_after_s=_seconds(response.headers.get("Retry-After", "")),
-        )
+        wait_s = _seconds(response.headers.get("Retry-After", ""))
+        when = f"; try again in {wait_s:g} s" if wait_s else ""
+        why = _detail(response.body) or "not now"
+        text = f"monitor {endpoint.url}: {why} (HTTP {status}){when}"
+        return LinkLostError(text, retry_after_s=wait_s)
     kind = _REFUSED.get(status, ProtocolError)
     if kind is UnauthorizedError:
-        return kind(f"monitor {endpoint.url}: the token was refused (HTTP 401): is it expired?")
-    return kind(f"monitor {endpoint.url}: refused the connection (HTTP {status})")
+        return kind(
+            f"monitor {endpoint.url}: the token was refused (HTTP 401): it may have expired"
+        )
+    where = "; a monitor's WebSocket is at the path /" if status == HTTPStatus.NOT_FOUND else ""
+    return kind(f"monitor {endpoint.url}: refused the connection (HTTP {status}){where}")
 
 
 def _broke_off(error: BaseException | None) -> bool:
@@ -327,9 +340,35 @@ def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
+def _detail(body: bytes | bytearray | None) -> str:
+    """Return what a problem (RFC 9457) says of itself, if it says something fit to be shown."""
+    try:
+        detail = msgspec.json.decode(body or b"", type=_Problem).detail
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return detail if detail.isprintable() and len(detail) <= _LONGEST_DETAIL else ""
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to look at after such an error."""
+    if isinstance(error, socket.gaierror):
+        return "is the name right?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "SSL_CERT_FILE names the authorities to trust"
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "does it speak TLS? The URL of one that does not begins with ws://"
+    return "is it running? `wsproof serve` starts one"
+
+
 def _brief(error: BaseException) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return (error.strerror or str(error)).lower()
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     return str(error) or type(error).__name__

@@ -21,13 +21,18 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 
 @asynccontextmanager
 async def answering(
-    handler: Handler, status: int = 101, headers: dict[str, str] | None = None
+    handler: Handler,
+    status: int = 101,
+    headers: dict[str, str] | None = None,
+    body: bytes = b"no\n",
 ) -> AsyncIterator[str]:
     def refuse(connection: ServerConnection, request: Request) -> Response | None:
         if status == 101:
             return None
-        response = connection.respond(HTTPStatus(status), "no\n")
-        response.headers.update(headers or {})
+        response = connection.respond(HTTPStatus(status), "")
+        del response.headers["Content-Length"]
+        response.headers.update({"Content-Length": str(len(body)), **(headers or {})})
+        response.body = body
         return response
 
     async with serve(handler, "127.0.0.1", 0, process_request=refuse) as server:

@@ -104,6 +104,27 @@ async def test_messages_of_an_unknown_type_are_passed_over() -> None:
         await link.close()
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"detail": "too many requests"}', "too many requests (HTTP 429); try again in 7 s"),
+        (b'{"detail": "\\u001b[2J"}', ": not now (HTTP 429)"),
+        (b'{"detail": "%s"}' % (b"x" * 81), ": not now (HTTP 429)"),
+        (b'{"detail": 5}', ": not now (HTTP 429)"),
+        (b"\xff", ": not now (HTTP 429)"),
+        (b"", ": not now (HTTP 429)"),
+    ],
+)
+async def test_a_refusal_says_what_the_problem_says_if_that_is_fit_to_be_shown(
+    body: bytes, said: str
+) -> None:
+    async with answering(silent, 429, {"Retry-After": "7"}, body) as url:
+        with pytest.raises(LinkLostError) as refused:
+            await open_link(Endpoint(url, "t"))
+    assert said in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
 async def test_retry_after_of_a_refused_handshake_is_waited_out() -> None:
     async with answering(silent, 429, {"Retry-After": "1"}) as url:
         connector = Connector(Endpoint(url, "t"), backoff=Quick(), patience=Patience(first_s=3))

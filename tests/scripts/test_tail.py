@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,7 @@ def test_on_a_terminal_it_says_when_it_is_live_and_when_not(start_monitor: Start
         last = terminal.seen[terminal.seen.rindex("Ended at") :]
         assert "3 events" in last
         assert "Live" not in last
+        assert "Ctrl-C" not in last
 
 
 @pytest.mark.slow
@@ -131,6 +133,51 @@ def test_a_monitor_that_does_not_come_back_is_exit_code_three(start_monitor: Sta
 
 
 @pytest.mark.slow
+def test_who_is_refused_is_told_why_and_until_when(start_monitor: Start) -> None:
+    monitor = start_monitor(connections_per_address=1)
+    with socket.create_connection(("127.0.0.1", monitor.port)), tail(monitor) as terminal:
+        status, said = terminal.wait_end()
+    assert status == 3
+    assert "too many connections (HTTP 429); try again in 1 s" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        (("ws:", "wss:"), "does it speak TLS? The URL of one that does not begins with ws://"),
+        (("localhost", "monitor.invalid"), "is the name right?"),
+        (("/", "/nothing"), "a monitor's WebSocket is at the path /"),
+    ],
+)
+def test_a_wrong_url_is_told_by_what_is_wrong_with_it(
+    start_monitor: Start, change: tuple[str, str], advice: str
+) -> None:
+    monitor = start_monitor()
+    head, _, port = monitor.url.rstrip("/").rpartition(":")
+    url = f"{head}:{port}/"
+    url = f"{url[:-1]}{change[1]}" if change[0] == "/" else url.replace(*change)
+    done = subprocess.run(
+        [*WSPROOF, "tail", "--monitor", url, "--token", monitor.token()],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode in {2, 3}
+    assert advice in done.stderr
+    assert "is it running" not in done.stderr
+
+
+@pytest.mark.slow
+def test_an_offset_that_is_not_there_yet_is_no_loss(start_monitor: Start) -> None:
+    with tail(start_monitor(), "--since", "99", kind="dumb") as terminal:
+        assert terminal.process.stderr is not None
+        said = terminal.process.stderr.readline()
+    assert "no event has offset 99 yet; following after offset 0" in said
+
+
+@pytest.mark.slow
 def test_a_terminal_that_cannot_redraw_gets_json_lines(start_monitor: Start) -> None:
     monitor = start_monitor()
     with tail(monitor, "--since", "0", kind="dumb") as terminal:
@@ -155,6 +202,21 @@ def test_a_snapshot_alone_is_not_live() -> None:
     assert picture(view)[0] == "Connecting"
     view.connected("following after offset 7", 0)
     assert picture(view)[0] == "● Live"
+
+
+def test_times_are_those_of_the_watcher_s_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-5:30")
+    time.tzset()
+    try:
+        view = LiveView(Console(file=io.StringIO()))
+        view.show(event("write", type="phase_start", timestamp="2025-01-01T20:00:01.5Z"))
+        view.show(event("links", type="phase_start", timestamp="no time of day"))
+        lines = "\n".join(picture(view))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "01:30:01 phase_start write" in lines
+    assert "day phase_start links" in lines
 
 
 def test_failed_phases_come_first_and_only_the_newest_run_is_shown() -> None:
