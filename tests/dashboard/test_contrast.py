@@ -34,7 +34,7 @@ Colour = tuple[float, float, float]
 
 
 def colours(scheme: str) -> dict[str, Colour]:
-    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    light, dark, _forced = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
     found = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6});", light))
     if scheme == "dark":
         found |= dict(re.findall(r"--([\w-]+): #([0-9a-f]{6});", dark))
