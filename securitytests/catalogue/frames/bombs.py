@@ -6,8 +6,9 @@ from securitytests.catalogue.frames.compressing import compressing
 from securitytests.catalogue.frames.conformance import PROMPTLY_S
 from securitytests.catalogue.frames.size import not_too_big
 from securitytests.catalogue.rates.calm import require_calm
+from securitytests.catalogue.rates.enduring import judge_attack
 from securitytests.check import Claim, check
-from securitytests.judging import closed, verdict_of, withstood
+from securitytests.judging import closed, verdict_of
 from securitytests.probe.client import publication
 from securitytests.probe.deflate import (
     BOMB_RATIO,
@@ -68,7 +69,7 @@ async def compression_bomb(bench: Bench) -> None:
         with bench.variant("a compressed publication"):
             await _publish(bench, token)
     with bench.variant("meanwhile"):
-        bench.judge(*withstood(seen, bench.promises))
+        await judge_attack(bench, seen)
 
 
 def _in_fragments(limit: int) -> list[bytes]:

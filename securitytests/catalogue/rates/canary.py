@@ -6,10 +6,10 @@ from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
 from securitytests.catalogue.rates.asking import counted_page
 from securitytests.catalogue.rates.calm import require_calm
-from securitytests.catalogue.rates.enduring import endure
+from securitytests.catalogue.rates.enduring import endure, judge_attack
 from securitytests.catalogue.rates.floods import FLOODS, compression_bombs
 from securitytests.check import Claim, check
-from securitytests.judging import verdict_of, withstood
+from securitytests.judging import verdict_of
 
 #: How long each flood lasts: tens of honest events, and long enough for limits to bite.
 _FLOOD_S = 1.2
@@ -105,4 +105,4 @@ async def many_addresses(bench: Bench) -> None:
     if growth is not None:
         bench.figures["many_addresses_growth_each_bytes"] = round(growth / _STRANGERS)
     bench.judge(verdict_of(served == _STRANGERS, f"{_STRANGERS} served", f"{served} served"))
-    bench.judge(*withstood(seen, bench.promises))
+    await judge_attack(bench, seen)

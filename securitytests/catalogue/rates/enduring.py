@@ -1,13 +1,14 @@
 """Floods one after the other, each judged by what the profile promises of an attack."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from monitor.contract.verdicts import Verdict
 from securitytests.bench import Bench
 from securitytests.catalogue.rates.calm import require_calm, require_calm_again
 from securitytests.catalogue.rates.floods import ABUSERS, Count, Flood, flooding
 from securitytests.judging import Judgement, withstood
+from securitytests.watch import Watched
 
 
 async def endure(bench: Bench, floods: Mapping[str, Flood], flood_s: float) -> None:
@@ -31,12 +32,27 @@ async def endure(bench: Bench, floods: Mapping[str, Flood], flood_s: float) -> N
             bench.figures[f"{name}_offered_per_s"] = round(count.done / seen.duration_s, 1)
             bench.figures[f"{name}_stopped_turns"] = count.stopped
             judged[name] = (*withstood(seen, bench.promises), *_flooded(count))
-    if any(one.verdict is not Verdict.PASS for found in judged.values() for one in found):
-        await bench.close()
-        await require_calm_again(bench)
+    await _calm_if_missed(bench, [one for found in judged.values() for one in found])
     for name, found in judged.items():
         with bench.variant(name):
             bench.judge(*found)
+
+
+async def judge_attack(bench: Bench, seen: Watched) -> None:
+    """Judge what was seen of an attack, the last thing of a check, as `endure` judges a flood.
+
+    Raises:
+        CannotTellError: a promise was missed, and the machine is not quiet.
+    """
+    found = withstood(seen, bench.promises)
+    await _calm_if_missed(bench, found)
+    bench.judge(*found)
+
+
+async def _calm_if_missed(bench: Bench, found: Iterable[Judgement]) -> None:
+    if any(one.verdict is not Verdict.PASS for one in found):
+        await bench.close()
+        await require_calm_again(bench)
 
 
 def _flooded(count: Count) -> tuple[Judgement, ...]:
