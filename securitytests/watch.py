@@ -17,8 +17,11 @@ import msgspec
 from securitytests.probe.client import NotServedError
 from securitytests.processes import ProcessTree
 
-#: Between two looks at the processes.
+#: Between two looks at the processes; longer where there are so many that looking takes long.
 INTERVAL_S = 0.02
+
+#: Share of the time that may be spent on looking.
+_WATCHING_SHARE = 0.05
 
 #: Longest an answer to the honest client is waited for; a slower one counts as this.
 CANARY_PATIENCE_S = 5.0
@@ -98,13 +101,13 @@ async def watching(
     """
     seen = Watched()
     started = clock()
-    before = None if tree is None else await asyncio.to_thread(tree.read)
+    before = None if tree is None else tree.read()
     if before is not None:
         seen.rss_before_bytes = seen.rss_peak_bytes = before.rss_bytes
         seen.descriptors_before = seen.descriptors_peak = before.descriptors
     tasks = []
     if tree is not None:
-        tasks.append(asyncio.create_task(_watch_processes(tree, seen)))
+        tasks.append(asyncio.create_task(_watch_processes(tree, seen, clock)))
     if canary is not None:
         tasks.append(asyncio.create_task(_ask_on_schedule(canary, seen, clock)))
     try:
@@ -114,7 +117,7 @@ async def watching(
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         seen.duration_s = clock() - started
-        after = None if tree is None else await asyncio.to_thread(tree.read)
+        after = None if tree is None else tree.read()
         if after is not None:
             seen.rss_after_bytes, seen.descriptors_after = after.rss_bytes, after.descriptors
             seen.cpu_s = after.cpu_s - before.cpu_s if before is not None else None
@@ -128,11 +131,14 @@ async def watching(
             raise end
 
 
-async def _watch_processes(tree: ProcessTree, seen: Watched) -> None:
-    while (usage := await asyncio.to_thread(tree.read)) is not None:
+async def _watch_processes(tree: ProcessTree, seen: Watched, clock: Callable[[], float]) -> None:
+    """Read in this thread: another one that is interrupted on its way would hold up this one."""
+    started = clock()
+    while (usage := tree.read()) is not None:
         seen.rss_peak_bytes = max(seen.rss_peak_bytes or 0, usage.rss_bytes)
         seen.descriptors_peak = max(seen.descriptors_peak or 0, usage.descriptors)
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(max(INTERVAL_S, (clock() - started) / _WATCHING_SHARE))
+        started = clock()
 
 
 async def _ask_on_schedule(canary: Canary, seen: Watched, clock: Callable[[], float]) -> None:
