@@ -5,7 +5,7 @@ and made printable before it is stored anywhere.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, cast
@@ -68,15 +68,14 @@ class _Rule(msgspec.Struct, frozen=True):
     """What one event type demands beside `type` and `timestamp`, what it fixes and what not.
 
     `foreign` are the fields it does not have, `names` and `texts` those it has that are names, and
-    whose text is cleaned.
+    whose text is cleaned; `fixed` are those whose value it fixes.
     """
 
     required: tuple[str, ...]
     foreign: tuple[str, ...]
     names: tuple[str, ...]
     texts: tuple[str, ...]
-    status: Status | None = None
-    progress: int | None = None
+    fixed: tuple[tuple[str, object], ...]
 
 
 _EVERYWHERE = ("run", "id", "message")
@@ -96,7 +95,9 @@ def _rule(
     foreign = tuple(name for name in _OPTIONAL if name not in allowed)
     names = tuple(name for name in _NAMES if name in allowed)
     texts = tuple(name for name in _FREE_TEXTS if name in allowed)
-    return _Rule(required, foreign, names, texts, status, progress)
+    values = (("status", status), ("progress", progress))
+    fixed = tuple((name, value) for name, value in values if value is not None)
+    return _Rule(required, foreign, names, texts, fixed)
 
 
 _RULES: dict[str, _Rule] = {
@@ -121,12 +122,23 @@ class StoredEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
 _stored = msgspec.json.Decoder(StoredEvent)
 
 
-def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
+def free_texts(events: Iterable[Event]) -> list[str]:
+    """Return the free texts of events in the order in which `accept` would redact them."""
+    return [
+        text
+        for event in events
+        for text in (event.message, event.error, event.path)
+        if text is not UNSET
+    ]
+
+
+def accept(event: Event, redact: Redact | None = redact) -> tuple[Event, int]:
     """Validate one decoded event and return it clean and complete, with the redactions made.
 
     Status and progress are filled in where the type fixes them; free text is redacted, by
     `redact` of the publisher's `Redactor` if there is one, and control characters are made
-    visible in it. Names are never changed, as two that differ might then be one.
+    visible in it; None if it is known to be clean. Names are never changed, as two that differ
+    might then be one.
 
     Raises:
         InvalidEventError: a field is missing, does not belong, or contradicts the type; or a name
@@ -143,10 +155,12 @@ def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
     if timestamp.tzinfo is not UTC and timestamp.utcoffset() != _NO_OFFSET:
         raise InvalidEventError("`timestamp` must be in UTC: end it with Z")
     changes: dict[str, object] = {}
-    if rule.status is not None and event.status != rule.status:
-        changes["status"] = _fixed(event, "status", rule.status)
-    if rule.progress is not None and event.progress != rule.progress:
-        changes["progress"] = _fixed(event, "progress", rule.progress)
+    for name, value in rule.fixed:
+        given = getattr(event, name)
+        if given is UNSET:
+            changes[name] = value
+        elif given != value:
+            raise InvalidEventError(f"{event.type} has {name} {value}; leave it out or say so")
     for name in rule.names:
         text = getattr(event, name)
         if text is not UNSET:
@@ -154,16 +168,17 @@ def accept(event: Event, redact: Redact = redact) -> tuple[Event, int]:
             if fault is not None:
                 raise InvalidEventError(f"`{name}` {fault}")
     redactions = 0
-    for name in rule.texts:
-        text = getattr(event, name)
-        if text is UNSET:
-            continue
-        clean, found = redact(text)
-        redactions += found
-        if not clean.isprintable():
-            clean = neutralise(clean)
-        if clean is not text:
-            changes[name] = clean
+    if redact is not None:
+        for name in rule.texts:
+            text = getattr(event, name)
+            if text is UNSET:
+                continue
+            clean, found = redact(text)
+            redactions += found
+            if not clean.isprintable():
+                clean = neutralise(clean)
+            if clean is not text:
+                changes[name] = clean
     if changes:
         event = msgspec.structs.replace(event, **changes)
     return event, redactions
@@ -251,10 +266,3 @@ def _fault_of_name(name: str) -> str | None:
 
 
 _fault_of_known_name = lru_cache(maxsize=1_024)(_fault_of_name)  # phases and runs come again
-
-
-def _fixed(event: Event, name: str, value: object) -> object:
-    """Return the value the type fixes for a field, unless the publisher said otherwise."""
-    if getattr(event, name) is not UNSET:
-        raise InvalidEventError(f"{event.type} has {name} {value}; leave it out or say so")
-    return value

@@ -8,6 +8,7 @@ run is held to the run's start by a look-behind.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from monitor.sensitive import (
@@ -53,12 +54,30 @@ class Redactor:
     def __init__(self) -> None:
         self._tail = ""  # the text before, as it came, and what little it followed
 
+    def lets_pass(self, texts: Sequence[str]) -> bool:
+        """Take up texts that follow each other, if they can all be shown as they are.
+
+        They are looked at as one, which costs little more than to look at one of them. What may
+        have to be redacted, or made visible, shows in it as it would in a part of it: texts that
+        pass are those `redact` and `neutralise` would not change. If any may not pass, none is
+        taken up, and each has to be redacted.
+        """
+        if sum(map(len, texts)) > _JOINED_CHARACTERS:
+            return False
+        joined = self._tail + "".join(texts)
+        if may_be_sensitive(joined) or not joined.isprintable():
+            return False
+        # What came before a text that is not short is not looked at again.
+        long = (at for at in reversed(range(len(texts))) if len(texts[at]) > _SHORT_CHARACTERS)
+        for text in texts[next(long, 0) :]:
+            self._follow(text)
+        return True
+
     def redact(self, text: str) -> tuple[str, int]:
         """Return `text` redacted, and how many parts were replaced; see `redact`."""
         tail = self._tail
         joined = tail + text
-        lone = len(text) > _SHORT_CHARACTERS or len(tail) > _TAIL_CHARACTERS
-        self._tail = text[-_TAIL_CHARACTERS:] if lone else joined
+        self._follow(text)
         if not may_be_sensitive(joined):
             return text, 0
         both, found = redact(joined)
@@ -71,6 +90,11 @@ class Redactor:
         if len(kept) == len(alone):  # it shows what the text before was: its first word goes
             kept = _FIRST_WORD.sub("", alone, count=1)
         return "[redacted:split]" + kept, count + 1
+
+    def _follow(self, text: str) -> None:
+        """Keep of a text what is looked at again with the next."""
+        lone = len(text) > _SHORT_CHARACTERS or len(self._tail) > _TAIL_CHARACTERS
+        self._tail = text[-_TAIL_CHARACTERS:] if lone else self._tail + text
 
 
 def neutralise(text: str) -> str:
@@ -96,6 +120,9 @@ _SHORT_CHARACTERS = 12
 
 #: Most of what came that is looked at again with the next text.
 _TAIL_CHARACTERS = 512
+
+#: Most of a publication that is looked at as one: what that takes in memory is bounded.
+_JOINED_CHARACTERS = 65_536
 
 _ESCAPE = re.compile(r"""\\{1,4}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([/"]))""")
 _WORD = re.compile(r"\S++")

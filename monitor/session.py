@@ -11,7 +11,7 @@ import msgspec
 
 from monitor import wire
 from monitor.eventlog import Filter
-from monitor.events import Event, InvalidEventError, accept
+from monitor.events import Event, InvalidEventError, accept, free_texts
 from monitor.redaction import Redactor
 from monitor.settings import Settings
 from monitor.tokens import Grant, Scope, TokenError
@@ -268,7 +268,8 @@ class Session:
         assert self.grant is not None  # noqa: S101 - callers checked
         if self._redactor is None:
             self._redactor = Redactor()
-        redact = self._redactor.redact
+        clean_texts = self._redactor.lets_pass(free_texts(message.events))
+        redact = None if clean_texts else self._redactor.redact
         accepted: list[Event] = []
         redactions = 0
         for index, event in enumerate(message.events):

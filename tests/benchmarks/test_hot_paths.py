@@ -6,7 +6,7 @@ import pytest
 
 from monitor import wire
 from monitor.eventlog import About, EventLog
-from monitor.events import accept, encode_event
+from monitor.events import accept, encode_event, free_texts
 from monitor.fanout import Fanout
 from monitor.redaction import Redactor
 from monitor.session import Send
@@ -36,10 +36,12 @@ def test_accept_encode_and_append(benchmark, events):
     """Decode, validate, redact, encode and append one `publish` of so many events."""
     fields = event(message="wrote section 12 of 40", run="run-1", id="wsp-1-000000001")
     text = json.dumps({"type": "publish", "events": [fields] * events})
-    log, redact = EventLog("epoch"), Redactor().redact
+    log, redactor = EventLog("epoch"), Redactor()
 
     def publish():
-        accepted = [accept(published, redact)[0] for published in wire.decode(text).events]
+        decoded = wire.decode(text).events
+        redact = None if redactor.lets_pass(free_texts(decoded)) else redactor.redact
+        accepted = [accept(published, redact)[0] for published in decoded]
         for clean in accepted:
             payload = encode_event(clean, log.last + 1)
             log.append(wire.text_frame(payload), About(clean.type, clean.run, clean.phase))

@@ -238,6 +238,55 @@ def test_texts_of_which_none_ends_in_a_secret_do_not_mix() -> None:
         assert redactor.redact(text) == redact(text)
 
 
+PIECES = [
+    *(
+        "wrote section 12 of 40",
+        "ok",
+        "",
+        "password",
+        ": ",
+        "hunter2",
+        "C:",
+        "\\Users\\al",
+        "caf\u00e9",
+    ),
+    *(SECRETS[0][:9], SECRETS[0][9:], OWN_TOKEN[:50], OWN_TOKEN[50:], "id AKIA", "IOSFODNN7"),
+    *("EXAMPLE!", "\x1b[2J", "\u202e", "a" * 15, "x " * 300, "pass\u212aey=", "\u03a3\u0130"),
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=20), max_size=8), max_size=6))
+def test_texts_looked_at_as_one_come_out_as_they_would_one_by_one(groups: list[list[str]]) -> None:
+    together, singly = Redactor(), Redactor()
+    for group in groups:
+        expected = [neutralise(singly.redact(text)[0]) for text in group]
+        if together.lets_pass(group):
+            assert group == expected
+        else:
+            assert [neutralise(together.redact(text)[0]) for text in group] == expected
+        assert together._tail == singly._tail
+
+
+def test_clean_texts_pass_together_and_none_with_one_that_is_not() -> None:
+    redactor = Redactor()
+    assert redactor.lets_pass(["wrote section 12", "wrote section 13"] * 100)
+    assert not redactor.lets_pass(["wrote section 12", "it was \x1b[2J"])
+    assert not redactor.lets_pass(["wrote section 12", "AKIAIOSFODNN7", "EXAMPLE"])
+
+
+def test_texts_do_not_pass_behind_half_a_secret() -> None:
+    redactor = Redactor()
+    assert redactor.lets_pass(["wrote section 12", "id AKIAIOSFODNN7"])
+    assert not redactor.lets_pass(["EXAMPLE! it was", "wrote section 13"])
+    assert redactor.redact("EXAMPLE! it was") == ("[redacted:split]! it was", 1)
+
+
+def test_more_text_than_may_be_joined_is_looked_at_one_by_one() -> None:
+    redactor = Redactor()
+    assert redactor.lets_pass(["wrote it "] * 7_000)
+    assert not redactor.lets_pass(["wrote it "] * 8_000)
+
+
 @given(st.lists(st.text(max_size=20), max_size=60))
 def test_what_is_remembered_of_a_publisher_is_bounded(texts: list[str]) -> None:
     redactor = Redactor()
