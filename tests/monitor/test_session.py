@@ -378,3 +378,16 @@ def test_refused_messages_of_long_ago_do_not_add_up():
     for window in range(4):
         assert client.say({"type": "ping"}, at=20.0 * window + 1) == [{"type": "pong"}]
         assert len(client.say({"type": "ping"})) == 1
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_secret_split_between_events_is_redacted_in_one_publication_and_in_two(batch):
+    client = Client().opened(Scope.PUBLISH)
+    events = [event(message="id AKIAIOSFODNN7"), event(message="EXAMPLE! it was")]
+    groups = [events] if batch else [[one] for one in events]
+    stored = [
+        one
+        for group in groups
+        for one in client.say({"type": "publish", "events": group})[0].events
+    ]
+    assert [one.message for one in stored] == ["id AKIAIOSFODNN7", "[redacted:split]! it was"]
