@@ -20,8 +20,8 @@ from loadtests.scenarios import Asked, Scenario
 from loadtests.schedule.course import Point, steady
 from loadtests.schedule.replay import Trace, load_trace
 from monitor.contract.claims import Claim, load_claims, parse_objective
-from monitor.contract.evidence import Scalar
 from monitor.contract.guard import permit
+from monitor.contract.tables import Scalar
 from monitor.contract.target import Target
 from monitor.contract.verdicts import UsageError
 

@@ -24,16 +24,13 @@ from loadtests.results import RepeatResult
 from loadtests.sampler import HOST, OTHERS
 from loadtests.validity import RunJudgement
 from monitor.contract.evidence import (
-    ADMISSIONS,
-    RESOURCES,
-    TIMELINE,
     Histogram,
     Provenance,
     Repeat,
     RunRecord,
     RunWriter,
-    Scalar,
 )
+from monitor.contract.tables import ADMISSIONS, RESOURCES, TIMELINE, Scalar
 
 Row = tuple[Scalar, ...]
 

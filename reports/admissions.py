@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.contract.evidence import ADMISSIONS, Run
+from monitor.contract.evidence import Run
+from monitor.contract.tables import ADMISSIONS
 from reports.series import Floats, Integers
 
 

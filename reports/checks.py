@@ -12,8 +12,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from monitor.contract.claims import Claim
-from monitor.contract.evidence import FINDINGS, Metric, Run, RunRecord, Scalar
+from monitor.contract.evidence import FINDINGS, Metric, Run, RunRecord
 from monitor.contract.findings import Finding
+from monitor.contract.tables import Scalar
 from monitor.contract.verdicts import Verdict
 
 #: A check named by itself, neither a pattern nor the name of a claim.

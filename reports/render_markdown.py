@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from monitor.contract.claims import Judgement
-from monitor.contract.evidence import RunRecord, Scalar
+from monitor.contract.evidence import RunRecord
+from monitor.contract.tables import Scalar
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict
 from reports.account import Account, Shown
 from reports.exhibits import Table

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.contract.evidence import RESOURCES, TIMELINE, Run, Scalar, Table
+from monitor.contract.evidence import Run
+from monitor.contract.tables import RESOURCES, TIMELINE, Scalar, Table
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

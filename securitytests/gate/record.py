@@ -7,15 +7,14 @@ from pathlib import Path
 from monitor.contract import provenance
 from monitor.contract.evidence import (
     FINDINGS,
-    RESOURCES,
     TRANSCRIPTS,
     Metric,
     RunRecord,
     RunWriter,
-    Scalar,
     new_run_id,
 )
 from monitor.contract.findings import Finding
+from monitor.contract.tables import RESOURCES, Scalar
 from monitor.contract.verdicts import ExitCode, RunVerdict, Verdict
 from securitytests.check import Claim
 from securitytests.gate.conclude import exit_code

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from monitor.contract.evidence import Scalar
+from monitor.contract.tables import Scalar
 from securitytests.processes import ProcessTree
 
 #: Between two readings.

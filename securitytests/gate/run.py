@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.contract.evidence import Scalar
 from monitor.contract.findings import Finding, TranscriptLine
+from monitor.contract.tables import Scalar
 from monitor.contract.target import Target
 from monitor.contract.verdicts import NoVerdictError, Verdict, WsproofError
 from securitytests.certificates import asks_for_certificate, with_certificate

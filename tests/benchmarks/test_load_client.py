@@ -15,8 +15,9 @@ from statistics import median
 
 import pytest
 
-from monitor.contract.evidence import RESOURCES, Repeat, Run, list_runs, load_run
+from monitor.contract.evidence import Repeat, Run, list_runs, load_run
 from monitor.contract.launch import Launch
+from monitor.contract.tables import RESOURCES
 from monitor.contract.target import load_target
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]

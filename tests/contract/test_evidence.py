@@ -13,19 +13,16 @@ from hypothesis import strategies as st
 
 from monitor.contract.evidence import (
     FORMAT_VERSION,
-    RESOURCES,
-    TIMELINE,
-    Column,
     Histogram,
     Metric,
     Provenance,
     RunRecord,
     RunWriter,
-    Table,
     list_runs,
     load_run,
     new_run_id,
 )
+from monitor.contract.tables import RESOURCES, TIMELINE, Column, Table
 from monitor.contract.verdicts import NoVerdictError, RunVerdict, UsageError
 
 PROVENANCE = Provenance(

@@ -16,6 +16,7 @@ from loadtests.sampler import Sample, Watch
 from loadtests.scenarios import Scenario, find
 from monitor.contract.launch import Launch
 from monitor.contract.target import load_target
+from tests.loadtests.commands import Folders
 
 NULL_SERVER = ["{python}", "-m", "loadtests.nullserver"]
 KNOWN_SERVER = ["{python}", "-m", "tests.calibration.known_server"]
@@ -119,3 +120,9 @@ def drive(tmp_path: Path) -> Callable[..., Driven]:
             return Driven(result, sampling.samples())
 
     return run
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Where a command may leave something."""
+    return Folders(tmp_path)

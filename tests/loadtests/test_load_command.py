@@ -1,74 +1,27 @@
-"""`wsproof load` and bare Locust as people start them: exit codes, evidence, nothing left."""
+"""`wsproof load` as people start it: exit codes, evidence, nothing left."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from monitor.contract.evidence import ADMISSIONS, RESOURCES, TIMELINE, Run, list_runs, load_run
+from monitor.contract.evidence import list_runs
+from monitor.contract.tables import ADMISSIONS, RESOURCES, TIMELINE
 from monitor.contract.verdicts import RunVerdict
 from scripts.wsproof import run
+from tests.loadtests.commands import CLAIM, Folders, Profile
 from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER
 
 pytestmark = pytest.mark.slow
 
 WSPROOF = [sys.executable, "-m", "scripts.wsproof", "load"]
 SMALL = ["--clients", "4", "--rate", "200", "--warmup", "0.3", "--duration", "1.5"]
-
-CLAIM = """
-format = 1
-[[claim]]
-id = "latency"
-label = "Average latency"
-claimed = "<5 ms"
-sentence = "An event reaches a client in less than 5 ms."
-scenario = "chapter"
-metric = "response_mean_us"
-comparison = "<"
-bound = 5000
-unit = "us"
-requires = ["target_deaths == 0", "deliveries_lost == 0"]
-"""
-
-Profile = Callable[..., Path]
-
-
-class Folders:
-    """Where a command of this test may leave something, and what it left."""
-
-    def __init__(self, root: Path) -> None:
-        self.runs = root / "runs"
-        self.temporary = root / "tmp"
-        self.temporary.mkdir()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "TMPDIR": str(self.temporary)}
-
-    def run(self) -> Run:
-        (path,) = list_runs(self.runs)
-        return load_run(path)
-
-    def assert_nothing_left(self) -> None:
-        assert list(self.temporary.iterdir()) == []
-        if self.runs.exists():
-            assert not [path for path in self.runs.iterdir() if path.name.startswith(".")]
-        processes = psutil.process_iter(["cmdline"])
-        commands = [" ".join(process.info["cmdline"] or ()) for process in processes]
-        assert not [command for command in commands if str(self.temporary) in command]
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path)
 
 
 class Refused:
@@ -297,97 +250,6 @@ def test_a_host_that_is_not_loopback_is_refused(tmp_path: Path, refused: Refused
     assert "--i-am-allowed-to-test 192.0.2.1" in refused.said
 
 
-def test_locust_by_itself_ends_in_time_and_writes_the_same_evidence(
-    profile: Profile, trace: Path, folders: Folders
-) -> None:
-    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
-    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
-    options += ["--trace", str(trace), "--rate", "500", "--warmup", "0.5"]
-    done = subprocess.run(
-        [*locust, "-u", "20", "-t", "6s", *options],
-        env=folders.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    record = folders.run().record
-    # On a machine too busy for the schedule the run is INVALID, and Locust's exit code says so.
-    assert done.returncode == (3 if record.verdict is RunVerdict.INVALID else 0), done.stderr
-    assert record.verdict is not RunVerdict.VALID
-    assert record.metrics["clients_held"].value == 20
-    assert record.metrics["deliveries_lost"].value == 0
-    assert record.metrics["deliveries_received"].value > 0
-    assert "delivery" in done.stdout + done.stderr
-    folders.assert_nothing_left()
-
-
-def test_locust_by_itself_tells_a_target_that_loses_by_its_exit_code(
-    profile: Profile, trace: Path, folders: Folders
-) -> None:
-    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
-    claim = CLAIM.replace("5000", "2000000").partition("requires")[0]
-    target = profile([*KNOWN_SERVER, "lose=7"], claims=claim)
-    options = ["--target", str(target), "--runs", str(folders.runs), "--trace", str(trace)]
-    done = subprocess.run(
-        [*locust, "-u", "2", "-t", "6s", "--warmup", "0.2", "--rate", "100", *options],
-        env=folders.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
-    assert "TRUE: latency: " in done.stderr
-    assert "FALSE: objective: lost = 0" in done.stderr
-    assert "TRUE: objective: deaths = 0" in done.stderr
-    folders.assert_nothing_left()
-
-
-def test_locust_by_itself_calls_a_run_that_was_ended_early_interrupted(
-    profile: Profile, trace: Path, folders: Folders
-) -> None:
-    command = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
-    command += ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
-    with subprocess.Popen(
-        [*command, "-u", "2", "-t", "60s", "--warmup", "0.2", "--trace", str(trace)],
-        env=folders.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        while "All users spawned" not in (line := process.stderr.readline()):
-            assert line
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
-    assert process.returncode == 3, said
-    record = folders.run().record
-    assert record.verdict is RunVerdict.INVALID
-    assert "interrupted before the window was over" in record.reasons
-    folders.assert_nothing_left()
-
-
-def test_locust_by_itself_may_end_while_clients_are_still_connecting(
-    profile: Profile, trace: Path, folders: Folders
-) -> None:
-    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
-    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
-    done = subprocess.run(
-        [*locust, "-u", "600", "-r", "50", "-t", "3s", "--trace", str(trace), *options],
-        env=folders.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 3
-    assert "Traceback" not in done.stderr
-    record = folders.run().record
-    assert record.verdict is RunVerdict.INVALID
-    assert record.reasons[0].startswith("stopped before every client was connected")
-    folders.assert_nothing_left()
-
-
 def test_an_interruption_while_it_still_starts_ends_with_a_word(
     profile: Profile, trace: Path, folders: Folders
 ) -> None:
@@ -406,57 +268,6 @@ def test_an_interruption_while_it_still_starts_ends_with_a_word(
     assert process.returncode == 3
     assert "interrupted" in said
     assert "Traceback" not in said
-    folders.assert_nothing_left()
-
-
-DEFECTIVE = """
-from loadtests.conductor import Conductor
-from loadtests.locustfile import Subscriber
-
-conduct = Conductor.run
-
-def run(conductor):
-    conduct(conductor)
-    raise ZeroDivisionError("a defect")
-
-Conductor.run = run
-"""
-
-
-def test_locust_by_itself_tells_a_defect_of_ours_by_its_exit_code(
-    profile: Profile, trace: Path, folders: Folders, tmp_path: Path
-) -> None:
-    locustfile = tmp_path / "defective.py"
-    locustfile.write_text(DEFECTIVE)
-    locust = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"]
-    options = ["--target", str(profile(NULL_SERVER)), "--runs", str(folders.runs)]
-    done = subprocess.run(
-        [*locust, "-u", "2", "-t", "2s", "--warmup", "0.2", "--trace", str(trace), *options],
-        env=folders.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "ZeroDivisionError: a defect" in done.stderr
-    assert done.returncode == 70, done.stderr
-    folders.assert_nothing_left()
-
-
-def test_locust_without_users_is_refused_at_once(
-    profile: Profile, trace: Path, folders: Folders
-) -> None:
-    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
-    done = subprocess.run(
-        [*locust, "-u", "0", "-t", "60s", "--target", str(profile(NULL_SERVER))],
-        env=folders.environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "expected 1 or more" in done.stderr
     folders.assert_nothing_left()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.contract.evidence import ADMISSIONS, Run, list_runs, load_run
+from monitor.contract.evidence import Run, list_runs, load_run
+from monitor.contract.tables import ADMISSIONS
 from monitor.contract.verdicts import RunVerdict
 from tests.loadtests.conftest import NULL_SERVER
 

@@ -16,20 +16,17 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from monitor.contract.evidence import (
-    ADMISSIONS,
     FINDINGS,
-    RESOURCES,
-    TIMELINE,
     Histogram,
     Metric,
     Provenance,
     Repeat,
     RunRecord,
     RunWriter,
-    Scalar,
     load_run,
 )
 from monitor.contract.findings import Finding
+from monitor.contract.tables import ADMISSIONS, RESOURCES, TIMELINE, Scalar
 from monitor.contract.verdicts import RunVerdict, Severity, Verdict
 
 RUN_ID = "20250101-120000-load-chapter-5eed"

@@ -1,6 +1,7 @@
 import numpy as np
 
-from monitor.contract.evidence import RESOURCES, RunWriter, load_run
+from monitor.contract.evidence import RunWriter, load_run
+from monitor.contract.tables import RESOURCES
 from reports.series import resources
 from tests.reports import synthetic
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitor.contract.evidence import FINDINGS, RESOURCES, TRANSCRIPTS, load_run
+from monitor.contract.evidence import FINDINGS, TRANSCRIPTS, load_run
+from monitor.contract.tables import RESOURCES
 
 pytestmark = pytest.mark.slow
 

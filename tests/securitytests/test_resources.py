@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.contract.evidence import RESOURCES
+from monitor.contract.tables import RESOURCES
 from monitor.contract.target import load_target
 from securitytests.gate.plan import make_plan
 from securitytests.gate.record import stall_of

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.contract.evidence import ADMISSIONS, RunWriter, load_run
+from monitor.contract.evidence import RunWriter, load_run
+from monitor.contract.tables import ADMISSIONS
 from reports.admissions import attempts, in_window
 from reports.dossier import open_dossier
 from reports.figures.ch3_auth import ch3_auth
