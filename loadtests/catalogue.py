@@ -5,8 +5,8 @@
 
 from pathlib import Path
 
-from loadtests.plan import make_plan
-from loadtests.scenarios import Scenario, discover
+from loadtests.plan import Plan, make_plan
+from loadtests.scenarios import discover
 from monitor.contract import target as contract
 from monitor.contract.target import load_target
 
@@ -24,19 +24,20 @@ def table() -> str:
         "| scenario | what it shows | clients | events/s | repeats × window | takes |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    rows += [
-        f"| `{name}` | {one.title()} | {one.clients:,} | {one.rate:,.0f}"
-        f" | {one.repeats} × {one.window_s:g} s | {_takes(one)} |"
-        for name, one in scenarios.items()
-    ]
+    for name, one in scenarios.items():
+        plan = make_plan(one, load_target(REFERENCE))
+        rows.append(
+            f"| `{name}` | {one.title()} | {one.clients:,} | {one.rate:,.0f}"
+            f" | {plan.planned or one.repeats} × {one.window_s:g} s | {_takes(plan)} |"
+        )
     rows += ["", "Where one repeat is what it is:", ""]
     rows += [f"- `{name}`: {one.once}." for name, one in scenarios.items() if one.once]
     return "\n".join(rows) + "\n"
 
 
-def _takes(scenario: type[Scenario]) -> str:
+def _takes(plan: Plan) -> str:
     """Say how long a run of the reference monitor takes, in minutes."""
-    seconds = make_plan(scenario, load_target(REFERENCE)).takes_s
+    seconds = plan.takes_s
     return "it depends" if seconds is None else f"{seconds / 60:.1f} min"
 
 

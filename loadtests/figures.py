@@ -108,14 +108,22 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     return metrics
 
 
+#: How figures begin that decide whether a run is believed.
+_OF_GENERATOR = ("receive_", "generator_", "publisher_")
+
+
 def _of_points(measured: Measured, points: Mapping[str, Mapping[str, Metric]]) -> dict[str, Metric]:
-    """Name the figures of several points by point; give the largest of latencies and their own."""
+    """Name the figures of several points by point.
+
+    The largest of latencies, of what the generator is judged by, and of their own are given, too.
+    """
     own = {name for result in measured.counted for name in measured.own(result)}
     metrics: dict[str, Metric] = {}
     for label, found in points.items():
         metrics |= {f"{label}_{name}": metric for name, metric in found.items()}
         for name, metric in found.items():
-            if metric.unit != "us" and name not in own:
+            of_generator = name.startswith(_OF_GENERATOR)
+            if metric.unit != "us" and not of_generator and name not in own:
                 continue
             if name not in metrics or metrics[name].value < metric.value:
                 metrics[name] = Metric(

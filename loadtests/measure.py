@@ -53,7 +53,6 @@ class Evidence:
     """Context manager: a run folder in the making and the conditions it began under."""
 
     def __init__(self, plan: Plan, runs: Path, command: str, seed: int) -> None:
-        self._plan = plan
         self._seed = seed
         self.run_id = new_run_id("load", plan.scenario.name())
         self._writer = RunWriter(runs, self.run_id)
@@ -76,6 +75,7 @@ class Evidence:
 
     def conclude(
         self,
+        plan: Plan,
         url: str,
         results: list[RepeatResult],
         sampling: Sampling,
@@ -84,18 +84,18 @@ class Evidence:
         deaths: int,
         interrupted: bool,
     ) -> Path:
-        """Judge the run, write it, and return its folder."""
+        """Judge the run, write it, and return its folder; `plan` as it was carried out."""
         samples = tuple(sampling.samples())
         results = [noted(result, samples) for result in results]
         judgement = judge_run(
             results,
             calibration=calibration,
-            bounds_us=self._plan.bounds_us,
+            bounds_us=plan.bounds_us,
             load_average=self._load_average,
             cores=os.cpu_count() or 1,
             interrupted=interrupted,
             deaths=deaths,
-            doubts=self._plan.scenario.doubts(self._plan.asked, results),
+            doubts=plan.scenario.doubts(plan.asked, results),
         )
         measured = Measured(
             tuple(results),
@@ -103,12 +103,12 @@ class Evidence:
             calibration,
             deaths,
             self._seed,
-            self._plan.scenario,
-            self._plan.asked,
+            plan.scenario,
+            plan.asked,
         )
         made = self._collector.finish()
         return record.write(
-            self._writer, self.run_id, self._plan, url, measured, judgement, made, self._clock
+            self._writer, self.run_id, plan, url, measured, judgement, made, self._clock
         )
 
 
@@ -163,7 +163,7 @@ class _Session:
             self._sampling.watch(Watch(0, launch.pid))
             peer = peer_of(launch.target, self._plan.allowed_hosts)
             if launch.target.start is None:
-                _knock(url, peer)
+                knock(url, peer)
             try:
                 self._calibrate()
                 self._repeat_all(launch, peer)
@@ -171,6 +171,7 @@ class _Session:
                 interrupted = True
         interrupted = interrupted or any(result.interrupted for result in self._results)
         return self._evidence.conclude(
+            self._plan,
             url,
             self._results,
             self._sampling,
@@ -305,7 +306,7 @@ def alive(launch: Launch, peer: tuple[str, int]) -> bool:
     return True
 
 
-def _knock(url: str, peer: tuple[str, int]) -> None:
+def knock(url: str, peer: tuple[str, int]) -> None:
     """Make sure that a service we did not start is there at all."""
     try:
         socket.create_connection(peer, timeout=5).close()

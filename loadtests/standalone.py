@@ -18,7 +18,7 @@ import msgspec
 
 from loadtests.assignment import Assignment
 from loadtests.bench import Sampling
-from loadtests.measure import Evidence, alive
+from loadtests.measure import Evidence, alive, knock
 from loadtests.plan import Plan, make_plan, peer_of
 from loadtests.results import RepeatResult
 from loadtests.sampler import Watch
@@ -82,7 +82,9 @@ class Standalone:
             url = target.url
             deaths = 0 if alive(self._launch, peer_of(target, self._hosts)) else 1
             self._launch.stop()
+            assert self._plan is not None  # noqa: S101 - `_open` has set it
             run = self._evidence.conclude(
+                self._plan,
                 url,
                 self.results,
                 self._sampling,
@@ -136,6 +138,9 @@ class Standalone:
         )
         self._sampling = self._stack.enter_context(Sampling(self._folder))
         self._launch = self._stack.enter_context(Launch(self._plan.target, self._hosts))
+        target = self._launch.target
+        if target.start is None:
+            knock(target.url, peer_of(target, self._hosts))
 
 
 def _report(run: Path, claims: Sequence[Claim]) -> int:

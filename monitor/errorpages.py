@@ -1,8 +1,8 @@
 """The page a person is shown whose browser asked for one and is refused.
 
 Programs are told the same as problem details (RFC 9457). Nothing of the request stands in the page,
-and it needs no further file: whoever is over a limit would not get it. So its style is in it, and
-the content policy admits that style by its hash, and no other.
+and it is whole without a further file: whoever is over a limit would get none. So its style is in
+it, and the content policy admits that style by its hash, and no other.
 """
 
 import base64

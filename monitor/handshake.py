@@ -18,6 +18,9 @@ from monitor.pages import UNCOUNTED, Answer, problem
 
 _OTHER_METHOD = re.compile(rb"(HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT) ")
 
+#: Longest `Accept` that is read; those of browsers have some 150 characters.
+_MAX_ACCEPT_CHARACTERS = 1_000
+
 #: A weight of `Accept` (RFC 9110 section 12.4.2).
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
@@ -178,7 +181,10 @@ def _prefers_html(accept: Iterable[str]) -> bool:
     Browsers name HTML first where a person goes to a page; programs say `*/*`, JSON or nothing.
     """
     weights = {"text/html": 0.0}
-    for part in ",".join(accept).lower().split(","):
+    wanted = ",".join(accept)
+    if len(wanted) > _MAX_ACCEPT_CHARACTERS:  # no browser's; to read it all would take long
+        return False
+    for part in wanted.lower().split(","):
         media, *parameters = (each.strip() for each in part.split(";"))
         weights[media] = _weight(parameters)
     html = weights.pop("text/html")

@@ -38,7 +38,8 @@ class SecureListener:
         listening: the socket, bound and not yet listening.
         connect: makes the protocol object of a new connection.
         context: with the server's certificate.
-        handshake_timeout_s: until the TLS handshake must be complete.
+        handshake_timeout_s: until the TLS handshake must be complete. That is for the connection to
+            see to, which knows when it began; after twice the time it is ended here.
         shutdown_timeout_s: a peer has to finish a close.
     """
 

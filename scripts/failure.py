@@ -20,7 +20,9 @@ _INTO_A_FILE = frozenset({"audit"})
 
 _MEANINGS = {
     ExitCode.HOLDS: "every claim and objective holds",
-    ExitCode.BROKEN: "a check failed, a claim is false, or an objective was missed",
+    ExitCode.BROKEN: (
+        "a check failed, a claim is false, an objective was missed or a figure got worse"
+    ),
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.NO_VERDICT: "no verdict possible",
     ExitCode.STALE: "a document is stale or was edited by hand",

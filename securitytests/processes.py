@@ -4,8 +4,7 @@ Reads only. Of memory the sum over the tree counts, and the most that was ever s
 """
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,40 +22,39 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class ProcessTree:
-    """The processes below one root, found anew at every reading. May be read from any thread.
+    """The processes below one root, found anew at every reading.
 
     Args:
-        root: the id of the first process.
+        root: tells the id of the first process, which changes if a service is started again.
         below: whether those below it belong to it.
     """
 
-    def __init__(self, root: int, *, below: bool = True) -> None:
+    def __init__(self, root: Callable[[], int | None], *, below: bool = True) -> None:
         self._root = root
         self._below = below
         self._members: dict[int, psutil.Process] = {}
         self._cpu_s: dict[psutil.Process, float] = {}
         self._rss_peak_bytes: int | None = None
-        self._reading = threading.Lock()
 
     def read(self) -> Usage | None:
         """Read every process that is there; None when the root is gone."""
-        with self._reading:
-            self._discover()
-            readings = []
-            for member in self._members.values():
-                with contextlib.suppress(psutil.Error):  # it ended since it was found
-                    readings.append(self._usage(member))
-            if self._root not in self._members or not readings:
-                return None
-            total = Usage(
-                processes=len(readings),
-                rss_bytes=sum(one.rss_bytes for one in readings),
-                cpu_s=sum(self._cpu_s.values()),
-                descriptors=sum(one.descriptors for one in readings),
-                threads=sum(one.threads for one in readings),
-            )
-            self._rss_peak_bytes = max(self._rss_peak_bytes or 0, total.rss_bytes)
-            return total
+        root = self._root()
+        self._discover(root)
+        readings = []
+        for member in self._members.values():
+            with contextlib.suppress(psutil.Error):  # it ended since it was found
+                readings.append(self._usage(member))
+        if root not in self._members or not readings:
+            return None
+        total = Usage(
+            processes=len(readings),
+            rss_bytes=sum(one.rss_bytes for one in readings),
+            cpu_s=sum(self._cpu_s.values()),
+            descriptors=sum(one.descriptors for one in readings),
+            threads=sum(one.threads for one in readings),
+        )
+        self._rss_peak_bytes = max(self._rss_peak_bytes or 0, total.rss_bytes)
+        return total
 
     def rss_peak_bytes(self) -> int | None:
         """Return the most memory the tree was seen to have resident; None if it never was.
@@ -67,10 +65,10 @@ class ProcessTree:
         known = [self._rss_peak_bytes, *map(_high_water_bytes, tuple(self._members))]
         return max((one for one in known if one is not None), default=None)
 
-    def _discover(self) -> None:
+    def _discover(self, root: int | None) -> None:
         """Find who belongs to the tree now; who is known already stays the same object."""
         found: dict[int, psutil.Process] = {}
-        for pid in _tree(self._root, below=self._below):
+        for pid in () if root is None else _tree(root, below=self._below):
             with contextlib.suppress(psutil.Error):  # it ended since it was named
                 known = self._members.get(pid)
                 found[pid] = psutil.Process(pid) if known is None else known
@@ -84,9 +82,17 @@ class ProcessTree:
                 processes=1,
                 rss_bytes=member.memory_info().rss,
                 cpu_s=self._cpu_s[member],
-                descriptors=member.num_fds(),
+                descriptors=_descriptors(member),
                 threads=member.num_threads(),
             )
+
+
+def _descriptors(member: psutil.Process) -> int:
+    """Return how many it has open; 0 of another user's, whose memory can be read all the same."""
+    try:
+        return int(member.num_fds())
+    except psutil.AccessDenied:
+        return 0
 
 
 def _tree(root: int, *, below: bool) -> Iterator[int]:
@@ -110,9 +116,10 @@ def _tree(root: int, *, below: bool) -> Iterator[int]:
 def _children(pid: int) -> list[int]:
     """Return the children of a process as the kernel lists them: no walk over all processes."""
     found: list[int] = []
-    with contextlib.suppress(OSError):  # it ended, or a thread of it
+    with contextlib.suppress(OSError):  # it ended
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_text(encoding="ascii").split())
+            with contextlib.suppress(OSError):  # this thread did
+                found += map(int, (thread / "children").read_text(encoding="ascii").split())
     return found
 
 

@@ -75,7 +75,8 @@ class Server:
         except BaseException:
             await asyncio.to_thread(self.launch.__exit__, None, None, None)
             raise
-        self.processes = None if self.launch.pid is None else ProcessTree(self.launch.pid)
+        if self.launch.pid is not None:
+            self.processes = ProcessTree(lambda: self.launch.pid)
         self.tokens = Tokens(self.launch)
         self.addresses = Addresses(self.endpoint.address)
         return self

@@ -15,13 +15,14 @@ from typing import Protocol
 import msgspec
 
 from securitytests.probe.client import NotServedError
-from securitytests.processes import ProcessTree
+from securitytests.processes import ProcessTree, Usage
 
 #: Between two looks at the processes; longer where there are so many that looking takes long.
 INTERVAL_S = 0.02
 
-#: Share of the time that may be spent on looking.
+#: Share of the time that may be spent on looking, and the longest pause that makes of it.
 _WATCHING_SHARE = 0.05
+_LONGEST_PAUSE_S = 0.25
 
 #: Longest an answer to the honest client is waited for; a slower one counts as this.
 CANARY_PATIENCE_S = 5.0
@@ -119,6 +120,7 @@ async def watching(
         seen.duration_s = clock() - started
         after = None if tree is None else tree.read()
         if after is not None:
+            _note_peak(seen, after)
             seen.rss_after_bytes, seen.descriptors_after = after.rss_bytes, after.descriptors
             seen.cpu_s = after.cpu_s - before.cpu_s if before is not None else None
         if canary is not None and not seen.canary_lost:
@@ -135,10 +137,15 @@ async def _watch_processes(tree: ProcessTree, seen: Watched, clock: Callable[[],
     """Read in this thread: another one that is interrupted on its way would hold up this one."""
     started = clock()
     while (usage := tree.read()) is not None:
-        seen.rss_peak_bytes = max(seen.rss_peak_bytes or 0, usage.rss_bytes)
-        seen.descriptors_peak = max(seen.descriptors_peak or 0, usage.descriptors)
-        await asyncio.sleep(max(INTERVAL_S, (clock() - started) / _WATCHING_SHARE))
+        _note_peak(seen, usage)
+        pause_s = min(_LONGEST_PAUSE_S, (clock() - started) / _WATCHING_SHARE)
+        await asyncio.sleep(max(INTERVAL_S, pause_s))
         started = clock()
+
+
+def _note_peak(seen: Watched, usage: Usage) -> None:
+    seen.rss_peak_bytes = max(seen.rss_peak_bytes or 0, usage.rss_bytes)
+    seen.descriptors_peak = max(seen.descriptors_peak or 0, usage.descriptors)
 
 
 async def _ask_on_schedule(canary: Canary, seen: Watched, clock: Callable[[], float]) -> None:

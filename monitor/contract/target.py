@@ -86,7 +86,8 @@ def _faults(target: Target) -> Iterator[str]:
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != -1
+        _ = parts.port
+        return parts.scheme in {"ws", "wss"} and bool(parts.hostname)
     except ValueError:  # a host in brackets that is none, or a port out of range
         return False
 

@@ -148,17 +148,8 @@ def _print_outcome(
         return
     print(report.table)
     print()
-    print(f"Run {record.verdict}: {_verdict(code)}.")
+    print(f"Run {record.verdict}: {meaning(code)}.")
     print(f"\nEvidence: {run}\nReport:   {report.markdown}")
-
-
-def _verdict(code: ExitCode) -> str:
-    words = {
-        ExitCode.HOLDS: "every claim and objective holds",
-        ExitCode.BROKEN: "a claim is false, or an objective missed",
-        ExitCode.NO_VERDICT: "no verdict possible",
-    }
-    return words[code]
 
 
 def _without_home(arguments: list[str]) -> list[str]:

@@ -130,6 +130,7 @@ def judge_claims(
     file, chosen, target = chosen_claims(claims)
     found = standings(chosen, target, _evidence(run, runs))
     host = _this_host()
+    missing = () if run and document is None else _missing_sentences(file, found, document)
     if junit is not None:
         write_atomically(junit, claims_junit(found).encode())
     if markdown is not None and str(markdown) != "-":
@@ -138,7 +139,6 @@ def judge_claims(
         print(claims_summary(found, host), end="")
     else:
         print(claims_json(found) if as_json else render_table(standings_table(found, host)))
-    missing = () if run and document is None else _missing_sentences(file, found, document)
     for problem in missing:
         print(problem, file=sys.stderr)
     code = conclusion(one.judgement for one in found)
@@ -164,9 +164,10 @@ def compare(
 
     before, after = (load_run(_found(name, runs)) for name in (first, second))
     found = compare_runs(before.record, after.record)
+    figure = None if out is None else draw_comparison(before, after, out)
     print(differences_json(found) if as_json else render_table(differences_table(found)))
-    if out is not None:
-        print(f"figure: {draw_comparison(before, after, out)}", file=sys.stderr)
+    if figure is not None:
+        print(f"figure: {figure}", file=sys.stderr)
     return conclude(found)
 
 

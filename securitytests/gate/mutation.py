@@ -174,7 +174,8 @@ async def try_mutants(
 ) -> tuple[Trial, ...]:
     """Try every mutant; return the trials in the order of the mutants.
 
-    First all that may run side by side, then, one mutant after the other, the checks that measure.
+    First all that may run side by side, then, one mutant after the other, the checks that measure;
+    with `full` one mutant after the other throughout.
     `tell` has been told of every trial that was done, if this is cancelled, too.
 
     Raises:
@@ -188,7 +189,10 @@ async def try_mutants(
         async with places:
             beside = [check for check in chosen[mutant.name] if not check.alone]
             tried = await _try(plan, mutant, beside, _Tried({}))
-        if len(beside) == len(chosen[mutant.name]):
+            alone = [check for check in chosen[mutant.name] if check.alone]
+            if full:  # one at a time as it is: each is concluded before the next begins
+                tried = await _try(plan, mutant, alone, tried)
+        if full or not alone:
             conclude(mutant, tried)
         return tried
 
@@ -200,7 +204,7 @@ async def try_mutants(
     begun = await asyncio.gather(*map(one, mutants))
     for mutant, tried in zip(mutants, begun, strict=True):
         alone = [check for check in chosen[mutant.name] if check.alone]
-        if alone:
+        if alone and not full:
             conclude(mutant, await _try(plan, mutant, alone, tried))
     return tuple(done[mutant.name] for mutant in mutants)
 

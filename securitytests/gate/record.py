@@ -86,10 +86,8 @@ class AuditRecorder:
                     exit_code(outcome.findings, plan.expected),
                     metrics_of(outcome),
                     _parameters(plan),
-                    (
-                        "the audit was interrupted" if outcome.interrupted else "",
-                        stall_of(plan, outcome.stalled_s),
-                    ),
+                    (stall_of(plan, outcome.stalled_s),),
+                    interrupted="the audit was interrupted" if outcome.interrupted else "",
                 )
             )
 

@@ -35,7 +35,7 @@ class Resources:
     @contextlib.asynccontextmanager
     async def of_the_audit(self) -> AsyncIterator[None]:
         """Read this process, and how late its event loop is, while the block runs."""
-        own = ProcessTree(os.getpid(), below=False)
+        own = ProcessTree(os.getpid, below=False)
         async with (
             _beside(self._note_stalls()),
             _beside(self._read_on(0, "generator", own)),
@@ -62,7 +62,7 @@ class Resources:
     async def _read_on(self, number: int, role: str, processes: ProcessTree) -> None:
         """Add a row every interval until the first process is gone."""
         cpu_s, last_s = 0.0, None
-        while usage := await asyncio.to_thread(processes.read):
+        while usage := processes.read():
             now_s = time.monotonic()
             self.rows.append(
                 (

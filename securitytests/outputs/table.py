@@ -47,7 +47,9 @@ def trials(tried: Sequence[Trial]) -> str:
     """Return one line a mutant, then detected/seeded for each claim."""
     lines = []
     for one in tried:
-        strays = f"; also failed: {', '.join(one.strays)}" if one.strays else ""
+        strays = (
+            f"; also failed or no longer applied: {', '.join(one.strays)}" if one.strays else ""
+        )
         strays += f"; no verdict: {', '.join(one.unsettled)}" if one.unsettled else ""
         lines.append(f"{one.word:9} {one.mutant:36} {', '.join(one.caught_by)}{strays}")
         lines += [f"          {name}: {why}" for name, why in one.reasons.items()]

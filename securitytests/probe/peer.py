@@ -296,9 +296,9 @@ class Peer:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
         reason = payload[2:].decode("utf-8", "replace")
         self._heard("close", f"{code} {reason}".rstrip())
+        self._ended = Received("close", _now(), reason, code)
         if self.answers_close:
             await self.send(encode_frame(payload, Opcode.CLOSE), "close, in answer")
-        self._ended = Received("close", _now(), reason, code)
         return self._ended
 
     def _heard(self, kind: Kind, text: str) -> Received:

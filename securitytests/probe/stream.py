@@ -254,6 +254,8 @@ class Stream:
     async def released(self, within: float = PATIENCE_S) -> bool:
         """Hang up in order and wait until the service has, too; False if it has not in time.
 
+        True of one that was closed before: what became of it cannot be seen any more.
+
         Only then does the connection take up no place of its address any more. With TLS it is we
         who close: there is no half a close, and a service answers ours.
         """
@@ -267,18 +269,26 @@ class Stream:
         self.close()
         try:
             async with asyncio.timeout(within):
-                await self._writer.wait_closed()
+                await self._wait_closed()
         except TimeoutError:
+            self._writer.transport.abort()
             return False
-        except (OSError, ssl.SSLError):  # it is over, however it ended
+        except OSError:  # it is over, however it ended
             return True
         return True
 
     async def closed(self) -> None:
         """Drop the connection and wait until the system has let go of it."""
         self._writer.transport.abort()
-        with contextlib.suppress(OSError, ssl.SSLError):  # how it ended no longer matters
-            await self._writer.wait_closed()
+        with contextlib.suppress(OSError):  # how it ended no longer matters
+            await self._wait_closed()
+
+    async def _wait_closed(self) -> None:
+        """Wait for the end; whoever gives up waiting leaves others their wait.
+
+        The writer's own wait would be cancelled for everybody, and for good.
+        """
+        await asyncio.shield(self._writer.wait_closed())
 
 
 def _judge_peer(raw: socket.socket, endpoint: Endpoint) -> None:

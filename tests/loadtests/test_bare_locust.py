@@ -154,3 +154,23 @@ def test_locust_without_users_is_refused_at_once(
     assert done.returncode == 2
     assert "expected 1 or more" in done.stderr
     folders.assert_nothing_left()
+
+
+def test_locust_by_itself_says_that_nobody_is_there(tmp_path: Path, folders: Folders) -> None:
+    target = tmp_path / "absent.toml"
+    target.write_text(
+        'name = "absent"\nurl = "ws://127.0.0.1:9/"\n[publish]\nmessage = "{event}"\n'
+    )
+    locust = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"]
+    done = subprocess.run(
+        [*locust, "-u", "1", "-t", "2s", "--target", str(target), "--runs", str(folders.runs)],
+        env=folders.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "ws://127.0.0.1:9/: not reachable" in done.stderr
+    assert list_runs(folders.runs) == []
+    folders.assert_nothing_left()

@@ -192,6 +192,8 @@ def test_two_hosts_with_clocks_of_their_own_add_up(trace: Path, tmp_path: Path) 
     assert_sum_of_parts(run, "".join(said), 2)
     record = run.record
     assert record.verdict is not RunVerdict.VALID  # nothing was calibrated
+    assert record.parameters["workers"] == 2
+    assert record.parameters["median_receiver"] == "unknown with several workers"
     clocks = str(record.parameters["repeat_1_clocks"])
     found = re.fullmatch(r"worker \d: \+([\d.]+) s ± ([\d,]+) µs", clocks)
     assert found is not None, clocks

@@ -152,6 +152,8 @@ def test_a_name_of_others_is_told_what_to_call_it(start_monitor):
         ("text/html;q=9e9", False),
         ("image/avif,image/webp,*/*;q=0.8", False),
         (",;,=;q", False),
+        ("text/html" + ",a" * 495, True),
+        ("text/html" + ",a" * 500, False),  # no browser's: it is not read
     ],
 )
 def test_only_who_prefers_html_by_name_gets_it(shared, accept, html):

@@ -25,6 +25,10 @@ FAILURES = [
     (["report", "claims", "--json", "--claims", "none.toml"], 2, None, "no such file"),
     (["report", "compare", "one", "other", "--json", "--runs", "none"], 3, None, "one"),
     (["report", "compare", "one", "--json"], 2, None, "second"),
+    (
+        ["report", "claims", "--json", "--runs", "reports/data", "--document", "none.md"],
+        *(2, None, "none.md"),
+    ),
 ]
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
+import ssl
+import threading
 from collections.abc import Awaitable, Callable
 
 import psutil
@@ -12,6 +15,7 @@ from securitytests.probe.frames import Opcode, encode_frame
 from securitytests.probe.peer import Peer
 from securitytests.probe.stream import Endpoint, Stream, UnreachableError
 from securitytests.probe.transcript import Transcript
+from tests.certificates import self_made
 
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
@@ -128,3 +132,28 @@ async def test_who_does_not_listen_is_told_apart():
     endpoint = Endpoint("127.0.0.1", 9, "h", "/")
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1 port 9"):
         await Stream.open(endpoint, Transcript("ZZ1"), 1, None)
+
+
+async def test_a_hang_up_over_tls_that_is_not_answered_ends_all_the_same(tmp_path):
+    certificate, key = self_made(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    over = threading.Event()
+
+    def deaf(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        with context.wrap_socket(accepted, server_side=True):
+            over.wait(60)  # it reads nothing, and so answers no close_notify
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(asyncio.to_thread(deaf, listener))
+        port = listener.getsockname()[1]
+        trust = ssl.create_default_context(cafile=str(certificate))
+        endpoint = Endpoint("127.0.0.1", port, f"localhost:{port}", "/", tls=trust)
+        stream = await Stream.open(endpoint, Transcript("ZZ1"), 5, None)
+        try:
+            assert not await stream.released(0.3)
+            await stream.closed()
+        finally:
+            over.set()
+            await serving

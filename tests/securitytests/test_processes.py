@@ -64,7 +64,7 @@ def say(running, line, answer):
 
 def test_children_count_while_they_live_and_their_processor_time_for_ever():
     with parent() as running:
-        tree = ProcessTree(running.pid)
+        tree = ProcessTree(lambda: running.pid)
         before = tree.read()
         say(running, HELD_BYTES, "held")
         during = tree.read()
@@ -82,7 +82,7 @@ def test_children_count_while_they_live_and_their_processor_time_for_ever():
 
 def test_children_that_end_while_they_are_read_are_passed_over():
     with parent() as running:
-        tree, readings = ProcessTree(running.pid), []
+        tree, readings = ProcessTree(lambda: running.pid), []
         for _ in range(5):
             say(running, 1, "held")
             say(running, "go", None)  # the child ends sometime during the next readings
@@ -95,7 +95,7 @@ def test_children_that_end_while_they_are_read_are_passed_over():
 def test_a_process_without_those_below_it_is_only_itself():
     with parent() as running:
         say(running, HELD_BYTES, "held")
-        alone = ProcessTree(running.pid, below=False).read()
+        alone = ProcessTree(lambda: running.pid, below=False).read()
         say(running, "go", "ended")
     assert alone.processes == 1
     assert alone.rss_bytes < HELD_BYTES

@@ -34,7 +34,7 @@ class Noted(list):
 async def test_the_audit_is_number_0_and_servers_count_from_1():
     resources = Resources()
     rows = resources.rows = Noted()
-    async with resources.of_the_audit(), resources.of_a_server(ProcessTree(os.getpid())):
+    async with resources.of_the_audit(), resources.of_a_server(ProcessTree(os.getpid)):
         await asyncio.wait_for(rows.two.wait(), 10)
     assert sorted((row["repeat"], row["role"]) for row in rows) == [(0, "generator"), (1, "target")]
     assert all(row["rss_bytes"] > 10**7 and row["descriptors"] > 2 for row in rows)
@@ -44,7 +44,7 @@ async def test_a_server_that_ended_or_is_not_ours_leaves_no_rows():
     ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await ended.wait()
     resources = Resources()
-    async with resources.of_a_server(ProcessTree(ended.pid)), resources.of_a_server(None):
+    async with resources.of_a_server(ProcessTree(lambda: ended.pid)), resources.of_a_server(None):
         await asyncio.sleep(0.05)
     assert resources.rows == []
 

@@ -172,7 +172,7 @@ def test_memory_and_descriptors_of_a_process_are_those_it_had_at_their_height():
     ) as child:
 
         async def grow():
-            tree = ProcessTree(child.pid)
+            tree = ProcessTree(lambda: child.pid)
             async with watching(tree, None, asyncio.get_running_loop().time) as seen:
                 for size in (50_000_000, 1):
                     child.stdin.write(b"%d\n" % size)

@@ -10,6 +10,7 @@ from monitor.contract.target import fill
 from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
 from securitytests.catalogue.rates.calm import require_calm
+from securitytests.catalogue.rates.enduring import calm_if_missed
 from securitytests.catalogue.rates.floods import apart
 from securitytests.check import Claim, check
 from securitytests.judging import CannotTellError, Judgement, verdict_of, withstood
@@ -81,8 +82,7 @@ async def slow_readers(bench: Bench) -> None:
         marks = await _publish(bench, publisher, count, size)
     bench.figures["slow_readers_stalled"] = _STALLED
     bench.figures["slow_readers_published_bytes"] = count * size
-    with bench.variant("while they stall"):
-        bench.judge(*withstood(seen, bench.promises))
+    found = withstood(seen, bench.promises)
     hurry.set()
     publishing = asyncio.create_task(_follow(bench, publisher, following))
     try:
@@ -93,6 +93,9 @@ async def slow_readers(bench: Bench) -> None:
     for number, ending in enumerate(heard, 1):
         with bench.variant(f"slow reader {number}"):
             bench.judge(_told(bench, ending, marks))
+    await calm_if_missed(bench, found)
+    with bench.variant("while they stall"):
+        bench.judge(*found)
 
 
 async def _read(client: Client, hurry: asyncio.Event, following: str) -> Ending:

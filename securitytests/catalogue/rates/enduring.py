@@ -32,7 +32,7 @@ async def endure(bench: Bench, floods: Mapping[str, Flood], flood_s: float) -> N
             bench.figures[f"{name}_offered_per_s"] = round(count.done / seen.duration_s, 1)
             bench.figures[f"{name}_stopped_turns"] = count.stopped
             judged[name] = (*withstood(seen, bench.promises), *_flooded(count))
-    await _calm_if_missed(bench, [one for found in judged.values() for one in found])
+    await calm_if_missed(bench, [one for found in judged.values() for one in found])
     for name, found in judged.items():
         with bench.variant(name):
             bench.judge(*found)
@@ -45,11 +45,16 @@ async def judge_attack(bench: Bench, seen: Watched) -> None:
         CannotTellError: a promise was missed, and the machine is not quiet.
     """
     found = withstood(seen, bench.promises)
-    await _calm_if_missed(bench, found)
+    await calm_if_missed(bench, found)
     bench.judge(*found)
 
 
-async def _calm_if_missed(bench: Bench, found: Iterable[Judgement]) -> None:
+async def calm_if_missed(bench: Bench, found: Iterable[Judgement]) -> None:
+    """Close all connections, and measure an honest pair alone, if a promise was missed.
+
+    Raises:
+        CannotTellError: a promise was missed, and the machine is not quiet.
+    """
     if any(one.verdict is not Verdict.PASS for one in found):
         await bench.close()
         await require_calm_again(bench)

@@ -93,5 +93,5 @@ async def _bad_messages(bench: Bench, address: str) -> int:
             await client.send_event(event)
             await client.peer.until_text(invalid.error, 5)
             used += 1
-    client.peer.stream.close()
+    await client.peer.stream.released()
     return used

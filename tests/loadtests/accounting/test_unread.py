@@ -33,8 +33,6 @@ def test_what_is_found_after_a_pause_stands_for_every_period_of_it(pause: int, f
     unread.add(found, found, 1, pause, last=True)
     backlog = unread.between(ALL)
     assert backlog.max_bytes == max(found, pause < 100)
-    # A pause of one period in a hundred is what the 99th percentile leaves out.
-    assert pause == 1 or backlog.p99_bytes is not None
     if pause > 1 and found:
         assert backlog.p99_bytes == found
 
