@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.contract.evidence import list_runs
 from monitor.contract.verdicts import RunVerdict
 from tests.loadtests.commands import CLAIM, Folders, Profile
 from tests.loadtests.conftest import KNOWN_SERVER, NULL_SERVER
