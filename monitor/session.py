@@ -189,25 +189,28 @@ class Session:
         self.expires_at = min(self.expires_at, now + end - self._rules.wall_time())
 
     def due(self, now: float, *, drained: bool) -> list[Effect]:
-        """Return what the deadlines that have passed demand. `drained`: nothing is unsent."""
+        """Return what the deadlines that have passed demand. `drained`: nothing is unsent.
+
+        A deadline is the sum that `next_deadline` has told; a difference is rounded otherwise.
+        """
         settings = self._rules.settings
         if self.closing_since is not None:
-            late = now - self.closing_since >= self._close_within
+            late = now >= self.closing_since + self._close_within
             return [Abort()] if late else []
         if self.grant is None:
-            if now - self._opened >= settings.authentication_timeout_s:
+            if now >= self._opened + settings.authentication_timeout_s:
                 return [self._close(CloseCode.DEADLINE, "authentication deadline", now)]
             return []
         if self.expires_at <= now:
             return [self._close(CloseCode.UNAUTHORIZED, "token expired", now)]
         if drained:
             self._activity = max(self._activity, self.delivered)
-        if now - self._activity >= settings.idle_timeout_s:
+        if now >= self._activity + settings.idle_timeout_s:
             return [self._close(CloseCode.DEADLINE, "idle timeout", now)]
         if not self._ping_answered:
-            if now - self._ping_sent >= settings.ping_timeout_s:
+            if now >= self._ping_sent + settings.ping_timeout_s:
                 return [self._close(CloseCode.DEADLINE, "no answer to ping", now)]
-        elif now - self._ping_sent >= settings.ping_interval_s:
+        elif now >= self._ping_sent + settings.ping_interval_s:
             self._ping_sent = now
             self._ping_answered = False
             return [ProtocolPing()]

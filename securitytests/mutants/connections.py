@@ -71,8 +71,8 @@ def half_open_connections_are_free(patch: Patch) -> None:
 @mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("CN4",), may=("ID2",))
 def no_ping_deadline(patch: Patch) -> None:
     """Whoever answers no ping is pinged on."""
-    patch.text(_DUE, "if now - self._ping_sent >= settings.ping_timeout_s:", "if False:")
-    patch.text(_DUE, "if now - self._activity >= settings.idle_timeout_s:", "if False:")
+    patch.text(_DUE, "if now >= self._ping_sent + settings.ping_timeout_s:", "if False:")
+    patch.text(_DUE, "if now >= self._activity + settings.idle_timeout_s:", "if False:")
 
 
 @mutant(claim=Claim.DENIAL_OF_SERVICE, caught_by=("CN4",), may=("CN*", "ID2"))
@@ -103,7 +103,7 @@ def close_waits_for_ever(patch: Patch) -> None:
     """A peer that has been sent a close frame is kept until it answers."""
     patch.text(
         _DUE,
-        "late = now - self.closing_since >= self._close_within",
+        "late = now >= self.closing_since + self._close_within",
         "late = False",
     )
 

@@ -8,7 +8,7 @@ _DUE = "monitor.session:Session.due"
 _RECEIVE = "monitor.session:Session.receive"
 _RECEIVED = "monitor.connection:Connection._received"
 _TOUCH = "session._activity = self._host.now()"
-_UNANSWERED = "if now - self._ping_sent >= settings.ping_timeout_s:"
+_UNANSWERED = "if now >= self._ping_sent + settings.ping_timeout_s:"
 
 
 @mutant(claim=Claim.IDLE, caught_by=("ID1",), may=("ID*",))
@@ -39,7 +39,7 @@ def a_listener_is_present(patch: Patch) -> None:
     patch.text(
         _DUE,
         _UNANSWERED,
-        "if now - self._ping_sent >= settings.ping_timeout_s and now - self.delivered > 1.0:",
+        "if now >= self._ping_sent + settings.ping_timeout_s and now - self.delivered > 1.0:",
     )
 
 
@@ -49,7 +49,7 @@ def three_pings_may_be_missed(patch: Patch) -> None:
     patch.text(
         _DUE,
         _UNANSWERED,
-        "if now - self._ping_sent >= settings.ping_timeout_s + 3 * settings.ping_interval_s:",
+        "if now >= self._ping_sent + settings.ping_timeout_s + 3 * settings.ping_interval_s:",
     )
 
 

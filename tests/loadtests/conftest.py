@@ -69,7 +69,7 @@ def plan(trace: Path) -> Callable[..., Plan]:
         }
         scenario: type[Scenario] = find(name)
         made = make_plan(scenario, load_target(path), **{**settings, **changes})  # type: ignore[arg-type]
-        return msgspec.structs.replace(made, drain_s=10.0)
+        return msgspec.structs.replace(made, drain_s=4.0)
 
     return make
 

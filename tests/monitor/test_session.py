@@ -1,6 +1,8 @@
 """One connection's state machine, driven without a socket on a clock the tests set."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.session import Abort, ProtocolPing, Silence, Store, Stream
 from monitor.tokens import Scope
@@ -284,6 +286,16 @@ def test_a_silent_client_is_closed_when_idle_though_it_answers_pings():
             closed = []
     assert closed == [(4408, "idle timeout")]
     assert at == 300.0
+
+
+@given(st.floats(0, 100), st.floats(0.1, 100))
+def test_what_is_asked_for_at_a_deadline_is_due_then_whatever_the_rounding(late_s, interval_s):
+    client = Client(ping_interval_s=interval_s, ping_timeout_s=interval_s, idle_timeout_s=1000)
+    client.opened()
+    assert client.due(interval_s + late_s) == [ProtocolPing()]
+    client.session.pong()
+    assert client.due(client.session.next_deadline()) == [ProtocolPing()]
+    assert client.due(client.session.next_deadline()) == [(4408, "no answer to ping")]
 
 
 @pytest.mark.parametrize(("drained", "closed"), [(True, []), (False, [(4408, "idle timeout")])])

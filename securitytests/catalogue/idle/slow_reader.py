@@ -68,9 +68,9 @@ async def slow_readers(bench: Bench) -> None:
     `attacked_p99_ms`. Then the slow ones read on as fast as they can: each must get every event,
     or a notice with `publish.thinned` that accounts for those it did not get, or have been closed.
     """
-    await require_calm(bench)
     publisher = await bench.client("publish", token=await apart(bench))
     size = await _largest_text(bench, publisher)
+    await require_calm(bench)
     quota = bench.promises.publish_events_per_s or _EVENTS
     count = min(_EVENTS, int(quota * 0.8))
     for _ in range(_STALLED):
