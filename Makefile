@@ -33,7 +33,7 @@ serve: setup ## run the monitor on ws://localhost:4001
 	@$(BIN)/wsproof serve $(ARGS)
 
 test: setup ## run every test
-	@$(BIN)/pytest -q -n 3 --dist worksteal -m "not alone" $(ARGS)
+	@$(BIN)/pytest -q -n 4 --dist worksteal -m "not alone" $(ARGS)
 	@$(BIN)/pytest -q -m alone $(ARGS)
 
 lint: setup ## format, lint, types and import rules

@@ -150,7 +150,8 @@ def test_a_service_at_a_fixed_address_is_started_there_once_at_a_time(tmp_path):
 
 def test_an_empty_profile_proves_no_claim(tmp_path):
     null_server = (ROOT / "loadtests" / "nullserver.toml").read_text(encoding="utf-8")
-    code, found, said = audit(tmp_path, profile=null_server)
+    # All but LK5, which waits long for each of the many answers that this one never gives.
+    code, found, said = audit(tmp_path, "--only", "[!L]*,LK[!5]*", profile=null_server)
     assert code == 1, said  # the null server breaks some baselines, too
     claims = {one["claim"] for one in found.values()}
     proven = {

@@ -148,7 +148,7 @@ def test_a_folder_without_profiles_is_refused(tmp_path):
         services(tmp_path)
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_the_gate_has_no_fault_to_find_with_a_correct_service(tmp_path):
     """Cheap checks of every kind on each service; `make twins` tries all of them, often."""
     command = [sys.executable, "-m", "scripts.wsproof", "audit", "--twins", str(TWINS)]

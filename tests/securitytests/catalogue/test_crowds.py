@@ -8,7 +8,7 @@ import pytest
 from tests.running import WSPROOF
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_the_figures_say_how_many_connected_at_once(tmp_path):
     """Of the 100 requests a minute, 20 and a few are for showing that the slots come back."""
     options = ["--only", "CN2", "--runs", str(tmp_path), "--json", "-"]
