@@ -71,7 +71,7 @@ class SessionMachine(RuleBasedStateMachine):
         if good:
             self.authenticate(True)
 
-    # Times are sums of eighths, which floating numbers hold exactly, as the model reckons otherwise.
+    # Times are sums of eighths, which floating numbers hold exactly: the model reckons otherwise.
     @rule(seconds=st.sampled_from([0.125, 1.0, 3.0, 6.0, 12.0]), answers=st.booleans())
     def wait(self, seconds, answers):
         """Let time pass, calling the deadlines exactly when the session asks for it."""
