@@ -8,7 +8,7 @@ const arrived = takeToken();
 const [{ Connection }, { Store, formatDuration, formatTime, runStatus }, views] =
   await Promise.all([import("./connection.js"), import("./store.js"), import("./views.js")]).catch(
     (error) => {
-      keepToken(arrived ?? keptToken()); // a reload is to find it
+      keepToken(takeToken() ?? arrived ?? keptToken()); // a reload is to find it
       byId("loading").remove();
       byId("state-word").textContent = "Not loaded";
       byId("notice-text").textContent =
@@ -61,7 +61,8 @@ let drawnKind = null;
 let rate = { at: performance.now(), received: 0, perSecond: 0 };
 
 listen();
-const kept = arrived ?? keptToken();
+// A link that was followed while the parts still loaded is newer than the one the page came with.
+const kept = takeToken() ?? arrived ?? keptToken();
 if (kept) signIn(kept);
 else statusChanged();
 setInterval(changedByTime, TICK_MS);

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.dashboard.kit import Dashboard, halted, publish, start
 from tests.running import RunningMonitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +56,21 @@ def test_a_link_with_a_token_signs_in_and_leaves_the_address_and_history(
     )
     dashboard.page.go_back()
     assert token not in dashboard.page.url
+
+
+def test_a_link_followed_while_the_page_still_loads_signs_in_and_leaves_the_address(
+    monitor: RunningMonitor, open_page: Open
+) -> None:
+    dashboard = open_page(monitor)
+    page = dashboard.page
+    with page.expect_request("**/store.js"):  # held back until the link has been followed
+        held: list[Route] = []
+        page.route("**/store.js", lambda route: held.append(route))  # noqa: PLW0108 - not a builtin
+        page.reload(wait_until="commit")
+    page.evaluate("token => { location.hash = `token=${token}`; }", monitor.token())
+    held[0].continue_()
+    dashboard.wait("live")
+    assert "token" not in page.evaluate("location.href")
 
 
 def test_a_link_opened_in_the_same_tab_signs_in_too(
