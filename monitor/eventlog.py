@@ -7,7 +7,7 @@ per subscriber. Memory is bounded by `max_bytes` of frames and by the phases kep
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 from msgspec import UNSET
@@ -48,6 +48,12 @@ class About(NamedTuple):
     type: str
     run: str | None
     phase: str | None
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """Return what an event is about."""
+        run = None if event.run is UNSET else event.run
+        return cls(event.type, run, None if event.phase is UNSET else event.phase)
 
 
 class Stretch(NamedTuple):

@@ -15,13 +15,14 @@ from monitor import wire
 from monitor.admission import Admission, Admissions, Refusal
 from monitor.authority import Authority
 from monitor.connection import Connection
-from monitor.eventlog import EventLog
+from monitor.eventlog import About, EventLog
 from monitor.events import StoredEvent, restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
 from monitor.incidents import Incidents
-from monitor.journal import Journal, JournalError
+from monitor.journal import Journal
+from monitor.journalfile import JournalError
 from monitor.metrics import Metrics, rss_bytes
 from monitor.pages import Answer, Pages, negotiated, problem
 from monitor.publication import Publications
@@ -374,9 +375,9 @@ def _reload(journal: Journal, settings: Settings) -> EventLog:
     )
     states = [_restored(journal, payload) for payload in journal.states()]
     events.note([(event.offset, event) for event in states])
-    for entry in tail:
-        _restored(journal, entry.payload, entry.offset)
-        events.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
+    for offset, payload in tail:
+        event = _restored(journal, payload, offset)
+        events.append(wire.text_frame(payload), About.of(event))
     return events
 
 

@@ -44,6 +44,12 @@ class PhaseIndex(Generic[State]):
         for phases in self._runs.values():
             yield from phases.values()
 
+    def items(self) -> Iterator[tuple[PhaseName, State]]:
+        """Yield names and states in the same order."""
+        for run, phases in self._runs.items():
+            for phase, state in phases.items():
+                yield (run, phase), state
+
     def note(self, name: PhaseName, state: State) -> None:
         """Replace the state of one phase; it, and its run, are the last changed then."""
         run, phase = name

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from monitor import journal, registry, server
+from monitor import journalfile, registry, server
 from monitor.contract.verdicts import UsageError
 from monitor.keys import load_keys
 from monitor.settings import Settings
@@ -30,13 +30,13 @@ def check(settings: Settings) -> None:
 def _check_files(state: StateFolder) -> None:
     if state.keys.exists():
         load_keys(state.keys)
-    for path, what, room in (
-        (state.tokens, "token table", registry),
-        (state.journal, "journal", journal),
+    for path, what, room, oldest in (
+        (state.tokens, "token table", registry, None),
+        (state.journal, "journal", journalfile, journalfile.OLDEST_FORMAT),
     ):
         try:
             if path.exists():
-                require_ours(path, what, room.APPLICATION_ID, room.FORMAT_VERSION)
+                require_ours(path, what, room.APPLICATION_ID, room.FORMAT_VERSION, oldest=oldest)
         except OSError as error:
             raise UsageError(
                 f"{what} {path}: cannot be read: {error.strerror}; check its permissions"

@@ -14,7 +14,9 @@ from monitor import wire
 from monitor.eventlog import EventLog
 from monitor.events import Event, complete, encode_event
 from monitor.fanout import Fanout
-from monitor.journal import Entry, Journal, JournalError, RepeatedIdError
+from monitor.journal import Journal
+from monitor.journalfile import JournalError, RepeatedIdError
+from monitor.journalrows import Entry
 from monitor.metrics import Metrics
 from monitor.session import Store
 from monitor.wire import ErrorCode

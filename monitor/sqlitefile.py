@@ -21,10 +21,13 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def require_ours(path: Path, what: str, application_id: int, version: int) -> bool:
+def require_ours(
+    path: Path, what: str, application_id: int, version: int, *, oldest: int | None = None
+) -> bool:
     """Check that the file is empty (return False) or one of ours (return True).
 
-    `what` names the file in errors ("journal"). Offsets are those of
+    `what` names the file in errors ("journal"); formats from `oldest` to `version` will do, or
+    `version` alone. Offsets are those of
     https://www.sqlite.org/fileformat2.html#the_database_header.
 
     Raises:
@@ -41,7 +44,7 @@ def require_ours(path: Path, what: str, application_id: int, version: int) -> bo
             " another folder with --state"
         )
     found = int.from_bytes(header[60:64])
-    if found != version:
+    if not (version if oldest is None else oldest) <= found <= version:
         raise UsageError(
             f"{what} {path}: format {found}, expected {version}; another version of wsproof wrote"
             " it. Use that version, or give another folder with --state"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from monitor.journal import Entry, Journal
+from monitor.journal import Journal
+from monitor.journalrows import Entry
 
 PAYLOAD = b"x" * 200
 

@@ -1,9 +1,14 @@
 """Journals and their entries as the tests of the journal make them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from monitor.journal import Entry, Journal, JournalFullError
+import msgspec
+
+from monitor.journal import Journal
+from monitor.journalfile import JournalFullError
+from monitor.journalrows import Entry, Stored
 
 NOW = 1_700_000_000.0
 
@@ -25,18 +30,26 @@ def open_journal(
     )
 
 
-def entry(offset: int, **changes: object) -> Entry:
+def entry(offset: int, *, padding: int = 0, **changes: object) -> Entry:
     values: dict[str, object] = {
         "offset": offset,
-        "payload": b'{"offset":%d}' % offset,
         "type": "phase_progress",
         "run": None,
         "phase": "writer",
         "id": f"id-{offset}",
         "subject": "pipeline",
         "at": NOW,
+        **changes,
     }
-    return Entry(**{**values, **changes})  # type: ignore[arg-type]
+    told = {name: values[name] for name in ("type", "run", "phase") if values[name] is not None}
+    told |= {"message": "x" * padding} if padding else {}
+    values.setdefault("payload", msgspec.json.encode({**told, "offset": offset}))
+    return Entry(**values)  # type: ignore[arg-type]
+
+
+def stored(entries: Iterable[Entry]) -> list[Stored]:
+    """What the journal gives back of entries."""
+    return [Stored(entry.offset, entry.payload) for entry in entries]
 
 
 def entries(journal: Journal, count: int, **changes: object) -> list[Entry]:
@@ -47,7 +60,7 @@ def fill(journal: Journal) -> int:
     """Append until the disk is full; return how many appends were stored."""
     for stored in range(10_000):
         try:
-            journal.append(entries(journal, 20, payload=b"x" * 1_000))
+            journal.append(entries(journal, 20, padding=1_000))
         except JournalFullError:
             return stored
     raise AssertionError("the disk never filled")

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.journal import MIN_BYTES, Entry, Journal, RepeatedIdError
+from monitor.journal import MIN_BYTES, Journal
+from monitor.journalfile import RepeatedIdError
+from monitor.journalrows import Entry
 
-from .journals import NOW, entries, entry, open_journal
+from .journals import NOW, entries, entry, open_journal, stored
 
 
 def test_a_new_journal_is_empty_private_and_of_a_fresh_epoch(tmp_path: Path) -> None:
@@ -38,16 +40,23 @@ def test_what_was_appended_is_there_after_reopening(
     path: Path, synchronous: Literal["NORMAL", "FULL"]
 ) -> None:
     journal = open_journal(path, synchronous=synchronous)
-    stored = [entry(1, run="r", phase=None, id=None), entry(2), entry(3, payload="é".encode())]
-    journal.append(stored[:1])
-    journal.append(stored[1:])
+    written = [
+        entry(1, run="r", phase=None, id=None),
+        entry(2),
+        entry(3, phase="é"),
+        entry(4, id=None),
+        entry(5, id=None),
+    ]
+    journal.append(written[:1])
+    journal.append(written[1:])
     epoch = journal.epoch
     journal.close()
     again = open_journal(path, synchronous=synchronous)
-    assert (again.epoch, again.first, again.last) == (epoch, 1, 3)
-    assert again.read(0, 10) == stored
-    assert again.read(1, 1) == stored[1:2]
-    assert again.read(3, 10) == []
+    assert (again.epoch, again.first, again.last) == (epoch, 1, 5)
+    assert again.read(0, 10) == stored(written)
+    assert again.read(1, 1) == stored(written[1:2])
+    assert again.read(4, 10) == stored(written[4:])
+    assert again.read(5, 10) == []
     again.close()
 
 
@@ -59,8 +68,14 @@ def test_closing_leaves_one_file_and_may_be_repeated(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_tail_is_the_newest_that_both_bounds_allow(journal: Journal) -> None:
-    journal.append([entry(number, payload=b"x" * 10) for number in range(1, 11)])
+@pytest.mark.parametrize("publisher_id", [True, False])
+def test_the_tail_is_the_newest_that_both_bounds_allow(
+    journal: Journal, publisher_id: bool
+) -> None:
+    ids = (f"id-{number}" if publisher_id else None for number in range(1, 11))
+    journal.append(
+        [entry(number, payload=b"x" * 10, id=each) for number, each in enumerate(ids, 1)]
+    )
     assert [kept.offset for kept in journal.tail(3, 10**6)] == [8, 9, 10]
     assert [kept.offset for kept in journal.tail(100, 25)] == [9, 10]
     assert journal.tail(100, 9) == []
@@ -82,6 +97,7 @@ def test_a_publisher_s_id_is_found_under_its_own_subject_only(journal: Journal) 
         [entry(2, id="new"), entry(4)],  # a hole
         [entry(1, id="new")],
         [entry(3)],
+        [entry(2, id=None, payload=b"{}\n{}")],
     ],
 )
 def test_a_batch_is_stored_whole_or_not_at_all(journal: Journal, batch: list[Entry]) -> None:
@@ -89,32 +105,32 @@ def test_a_batch_is_stored_whole_or_not_at_all(journal: Journal, batch: list[Ent
     states = journal.states()
     with pytest.raises((ValueError, RepeatedIdError), match="journal"):
         journal.append(batch)
-    assert (journal.last, journal.read(0, 10), journal.states()) == (1, [entry(1)], states)
+    assert (journal.last, journal.read(0, 10), journal.states()) == (1, stored([entry(1)]), states)
     journal.append([entry(2)])
     assert journal.find("pipeline", ["new", "id-2"]) == {"id-2": 2}
 
 
 def test_the_newest_state_of_each_phase_outlives_its_events(path: Path) -> None:
     journal = open_journal(path, max_events=1)
-    journal.append(
-        [
-            entry(1, phase="a"),
-            entry(2, phase="b", run="r"),
-            entry(3, phase="a", type="phase_complete"),
-            entry(4, phase="a", type="checkpoint_created"),
-            entry(5, phase=None, type="file_trashed"),
-            entry(6, phase="a", run="r"),
-        ]
-    )
-    expected = [entry(number).payload for number in (2, 3, 6)]
+    written = [
+        entry(1, phase="a"),
+        entry(2, phase="b", run="r"),
+        entry(3, phase="a", type="phase_complete"),
+        entry(4, phase="a", type="checkpoint_created"),
+        entry(5, phase=None, type="file_trashed"),
+        entry(6, phase="a", run="r"),
+        entry(7, phase="b", run="r"),
+    ]
+    journal.append(written[:6])
+    expected = [written[number - 1].payload for number in (2, 3, 6)]
     assert journal.states() == expected
     journal.prune(NOW)
     assert journal.first == 6
     journal.close()
     again = open_journal(path)
     assert again.states() == expected
-    again.append([entry(7, phase="b", run="r")])
-    assert again.states() == [entry(number).payload for number in (3, 6, 7)]
+    again.append(written[6:])
+    assert again.states() == [written[number - 1].payload for number in (3, 6, 7)]
     again.close()
 
 
@@ -123,7 +139,7 @@ def test_runs_and_phases_are_bounded_and_the_longest_unchanged_give_way(path: Pa
     for number in range(60):
         journal.append([entry(journal.last + 1, run=f"run-{number}")])
     journal.append(entries(journal, 1, run="run-10"))
-    assert journal.states()[0] == entry(12).payload
+    assert journal.states()[0] == entry(12, run="run-11").payload
     assert len(journal.states()) == 50
     journal.close()
     journal = open_journal(path)
@@ -149,11 +165,14 @@ def test_count_age_and_bytes_each_make_the_oldest_give_way(path: Path) -> None:
     journal.close()
 
 
-def test_the_file_stays_within_its_bytes_and_so_does_the_wal(path: Path) -> None:
+@pytest.mark.parametrize("fields", [{}, {"id": None}], ids=["with ids", "without"])
+def test_the_file_stays_within_its_bytes_and_so_does_the_wal(
+    path: Path, fields: dict[str, object]
+) -> None:
     journal = open_journal(path, max_events=10**9, max_bytes=MIN_BYTES)
     largest = wal = 0
     for _ in range(300):
-        journal.append(entries(journal, 50, payload=b"x" * 300))
+        journal.append(entries(journal, 50, padding=300, **fields))
         while journal.prune(NOW):
             pass
         assert journal.used_bytes() <= MIN_BYTES
@@ -176,6 +195,25 @@ def test_one_pruning_does_a_bounded_amount_of_work_yet_keeps_pace(path: Path) ->
         journal.append(entries(journal, 1_000))
         journal.prune(NOW)
     assert journal.last - journal.first < 3_000
+    journal.close()
+
+
+def test_events_that_share_a_row_give_way_one_by_one(path: Path) -> None:
+    journal = open_journal(path, max_events=70)
+    journal.append([entry(number, id=None, phase=f"phase-{number}") for number in range(1, 101)])
+    assert journal.prune(NOW) == 30
+    for _ in range(2):
+        assert (journal.first, journal.last) == (31, 100)
+        assert [kept.offset for kept in journal.read(0, 100)] == [*range(31, 101)]
+        assert [kept.offset for kept in journal.tail(100, 10**6)] == [*range(31, 101)]
+        assert [kept.offset for kept in journal.read(31, 2)] == [32, 33]
+        journal.close()
+        journal = open_journal(path, max_events=70)
+    assert len(journal.states()) == 100
+    assert journal.prune(NOW) == 0
+    journal.append(entries(journal, 50, id=None))
+    assert journal.prune(NOW) == 50
+    assert [kept.offset for kept in journal.read(0, 100)] == [*range(81, 151)]
     journal.close()
 
 
@@ -208,6 +246,7 @@ def test_bounds_that_hold_nothing_are_refused(
 
 STEP = st.one_of(
     st.tuples(st.just("append"), st.integers(0, 6), st.sampled_from(["a", "b", "c", None])),
+    st.tuples(st.just("nameless"), st.integers(1, 90), st.sampled_from(["a", "b", "c", None])),
     st.tuples(st.just("prune"), st.integers(0, 40), st.none()),
     st.tuples(st.just("reopen"), st.just(0), st.none()),
     st.tuples(st.just("crash"), st.just(0), st.none()),
@@ -226,8 +265,9 @@ def test_any_schedule_leaves_what_the_model_has(
     states: dict[str, bytes] = {}
     last, now = 0, NOW
     for what, number, phase in steps:
-        if what == "append":
-            batch = [entry(last + 1 + each, at=now, phase=phase) for each in range(number)]
+        if what in {"append", "nameless"}:
+            fields = {"at": now, "phase": phase} | ({"id": None} if what == "nameless" else {})
+            batch = [entry(last + 1 + each, **fields) for each in range(number)]
             journal.append(batch)
             model += batch
             last += number
@@ -249,10 +289,11 @@ def test_any_schedule_leaves_what_the_model_has(
             path = left / path.name
             journal = open_journal(path, max_events=8, max_age_s=20)
         elif model:
+            again = model[-1].id or f"id-{last + 1}"
             with pytest.raises((ValueError, RepeatedIdError), match="journal"):
-                journal.append([entry(last + 1), entry(last + 2, id=model[-1].id)])
+                journal.append([entry(last + 1), entry(last + 2, id=again)])
         assert journal.last == last
-        assert journal.read(0, 10**6) == model
+        assert journal.read(0, 10**6) == stored(model)
         assert journal.first == (model[0].offset if model else last + 1)
         assert journal.states() == list(states.values())
     journal.close()

@@ -8,12 +8,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from monitor.contract.verdicts import UsageError
-from monitor.journal import Journal, JournalError, JournalFullError
+from monitor.journal import Journal
+from monitor.journalfile import (
+    FORMAT_VERSION,
+    JournalError,
+    JournalFullError,
+    RepeatedIdError,
+)
 
-from .journals import entries, entry, fill, open_journal
+from .journals import entries, entry, fill, open_journal, stored
 
 
 def refuse(path: Path) -> str:
@@ -39,9 +46,51 @@ def test_a_foreign_file_is_refused_and_not_a_byte_of_it_changes(path: Path) -> N
 def test_a_newer_format_is_refused_by_name(path: Path) -> None:
     open_journal(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 99")
     database.close()
-    assert "format 2, expected 1" in refuse(path)
+    assert f"format 99, expected {FORMAT_VERSION}" in refuse(path)
+
+
+VERSION_1 = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE events (
+    offset INTEGER PRIMARY KEY, payload BLOB NOT NULL, type TEXT NOT NULL, run TEXT, phase TEXT,
+    id TEXT, subject TEXT NOT NULL, at REAL NOT NULL
+);
+CREATE UNIQUE INDEX events_by_publisher_id ON events (subject, id) WHERE id IS NOT NULL;
+CREATE TABLE phases (
+    run TEXT NOT NULL, phase TEXT NOT NULL, offset INTEGER NOT NULL, payload BLOB NOT NULL,
+    PRIMARY KEY (run, phase)
+) WITHOUT ROWID;
+CREATE TABLE journal (epoch TEXT NOT NULL, pruned INTEGER NOT NULL);
+INSERT INTO journal VALUES ('00112233445566778899aabbccddeeff', 2);
+PRAGMA application_id = 2004054122;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_format_goes_on_as_it_was(path: Path) -> None:
+    old = [entry(3), entry(4, id=None, phase="reviewer"), entry(5, phase=None)]
+    path.touch(mode=0o600)
+    with sqlite3.connect(path) as database:
+        database.executescript(VERSION_1)
+        for each in old:
+            row = msgspec.structs.astuple(each)
+            database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    database.close()
+    for _ in range(2):
+        journal = open_journal(path)
+        assert journal.epoch == "00112233445566778899aabbccddeeff"
+        assert (journal.first, journal.last, journal.read(0, 10)) == (3, 5, stored(old))
+        assert journal.states() == [entry.payload for entry in old[:2]]
+        assert journal.find("pipeline", ["id-3", "id-4"]) == {"id-3": 3}
+        with pytest.raises(RepeatedIdError):
+            journal.append([entry(6, id="id-3")])
+        journal.close()
+    journal = open_journal(path)
+    journal.append(entries(journal, 1))
+    assert journal.last == 6
+    journal.close()
 
 
 def damaged(path: Path, start: int, content: bytes) -> bytes:
@@ -128,7 +177,7 @@ def test_every_acknowledged_append_survives_sigkill(path: Path, synchronous: str
         assert acknowledged[0] > last
         assert acknowledged[-1] <= journal.last <= acknowledged[-1] + 7
         assert [each.offset for each in kept] == [*range(journal.first, journal.last + 1)]
-        assert kept == [entry(each.offset) for each in kept]
+        assert kept == stored(entry(each.offset) for each in kept)
         assert journal.states() == [entry(journal.last).payload]
         last = journal.last
         journal.close()
@@ -160,7 +209,7 @@ def test_a_full_disk_refuses_events_keeps_serving_and_recovers(small_disk: Path)
     assert journal.find("pipeline", [f"id-{last}", f"id-{last + 1}"]) == {f"id-{last}": last}
     assert journal.states()
     with pytest.raises(JournalFullError, match="make space in its folder"):
-        journal.append(entries(journal, 1_000, payload=b"x" * 1_000))
+        journal.append(entries(journal, 1_000, padding=1_000))
     ballast.unlink()
     journal.append(entries(journal, 20))
     assert journal.last == last + 20
@@ -200,7 +249,7 @@ def test_a_write_the_system_refuses_is_retryable(path: Path) -> None:
 
 def test_damage_that_shows_later_is_no_full_disk(path: Path) -> None:
     journal = open_journal(path)
-    journal.append(entries(journal, 8_000, payload=b"x" * 1_000))  # more than SQLite caches
+    journal.append(entries(journal, 8_000, padding=1_000))  # more than SQLite caches
     journal.close()
     journal = open_journal(path)
     with path.open("r+b") as file:

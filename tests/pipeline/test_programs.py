@@ -120,6 +120,10 @@ def test_the_demonstration_starts_a_killed_monitor_again_and_loses_no_event(
     assert "the monitor runs again" in said
     assert "not everything reached" not in said
     with closing(sqlite3.connect(project.root / "state" / "journal.db")) as journal:
-        query = "SELECT phase, count(*) FROM events WHERE type = ? GROUP BY phase"
+        query = (
+            "SELECT payload ->> 'phase', count(*) FROM"
+            " (SELECT CAST(payload AS TEXT) AS payload FROM events)"
+            " WHERE payload ->> 'type' = ? GROUP BY 1"
+        )
         for kind in ("phase_start", "checkpoint_created", "phase_complete"):
             assert dict(journal.execute(query, (kind,))) == dict.fromkeys(PHASES, 1)
