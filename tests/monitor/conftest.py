@@ -1,6 +1,7 @@
-"""A monitor that several tests of a module may share, and a journal for one."""
+"""Monitors on either event loop, one of them shared by the tests of a module; a journal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ from monitor.journal import Journal
 from tests.running import RunningMonitor
 
 from .journals import open_journal
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def start_monitor(
+    request: pytest.FixtureRequest, start_monitor: Callable[..., RunningMonitor]
+) -> Callable[..., RunningMonitor]:
+    """Start monitors as everywhere; every test that does so is run on each event loop."""
+    return partial(start_monitor, event_loop=request.param)
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])

@@ -11,14 +11,9 @@ from .peers import Peer, Raw, masked
 
 pytestmark = pytest.mark.slow
 
-BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 
-
-@BOTH_LOOPS
-def test_fewer_connections_are_served_than_descriptors_allow_and_newcomers_are_told(
-    start_monitor, loop
-):
-    monitor = start_monitor(event_loop=loop)
+def test_fewer_connections_are_served_than_descriptors_allow_and_newcomers_are_told(start_monitor):
+    monitor = start_monitor()
     process = psutil.Process(monitor.pid)
     soft, hard = process.rlimit(psutil.RLIMIT_NOFILE)
     assert soft >= min(5_256, hard)

@@ -13,8 +13,6 @@ from .peers import Peer, Raw, masked
 
 pytestmark = pytest.mark.slow
 
-BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-
 
 def bearer(token):
     return {"additional_headers": {"Authorization": f"Bearer {token}"}}
@@ -32,9 +30,8 @@ def fill_states(monitor, runs, phases, text):
                 assert writer.publish(*started[at : at + 50])["type"] == "ack"
 
 
-@BOTH_LOOPS
-def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor):
+    monitor = start_monitor(publish_events_per_s=100_000)
     fill_states(monitor, 20, 200, "x" * 1_000)  # 4.5 MB of states
     process = psutil.Process(monitor.pid)
     with Raw(monitor.port) as raw:
@@ -48,9 +45,8 @@ def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor
         assert process.memory_info().rss - before < 8 * 2**20
 
 
-@BOTH_LOOPS
-def test_pipelined_messages_are_answered_in_order_once_the_answers_are_read(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+def test_pipelined_messages_are_answered_in_order_once_the_answers_are_read(start_monitor):
+    monitor = start_monitor(publish_events_per_s=100_000)
     fill_states(monitor, 5, 200, "x" * 1_000)
     asked = []
     for ref in range(0, 12, 3):
@@ -76,11 +72,8 @@ def test_pipelined_messages_are_answered_in_order_once_the_answers_are_read(star
     assert states == 4 * 1_000
 
 
-@BOTH_LOOPS
-def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_once(
-    start_monitor, loop
-):
-    monitor = start_monitor(event_loop=loop, publish_events_per_s=100_000)
+def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_once(start_monitor):
+    monitor = start_monitor(publish_events_per_s=100_000)
     with Peer(monitor.url, **bearer(monitor.token("publish"))) as writer:
         writer.hear()
         for _ in range(8):
@@ -102,12 +95,9 @@ def test_what_a_fence_promises_follows_whole_to_a_reader_that_cannot_take_it_at_
     assert received.count(b'"type":"phase_progress"') == 8_000
 
 
-@BOTH_LOOPS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(
-    start_monitor, loop, number
-):
-    monitor = start_monitor(event_loop=loop, drain_timeout_s=30)
+def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(start_monitor, number):
+    monitor = start_monitor(drain_timeout_s=30)
     with (
         Raw(monitor.port) as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,
@@ -126,9 +116,8 @@ def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(
     assert received.index(b'"offset":3000}') < received.index(b'"server_shutdown"')
 
 
-@BOTH_LOOPS
-def test_a_server_that_is_stopping_says_so_and_takes_nothing_more(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, drain_timeout_s=20, close_timeout_s=2)
+def test_a_server_that_is_stopping_says_so_and_takes_nothing_more(start_monitor):
+    monitor = start_monitor(drain_timeout_s=20, close_timeout_s=2)
     with (
         Raw(monitor.port) as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,

@@ -15,9 +15,9 @@ OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 COMPRESSED = 0x40  # RSV1, RFC 7692 section 6
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def monitor(request, start_monitor):
-    return start_monitor(compression=True, event_loop=request.param)
+@pytest.fixture
+def monitor(start_monitor):
+    return start_monitor(compression=True)
 
 
 def deflated(data):

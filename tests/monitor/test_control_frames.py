@@ -8,7 +8,6 @@ from monitor.limits import ControlFrames
 
 from .peers import Raw, masked
 
-BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 PING, PONG = masked(9, b""), masked(10, b"")
 TOO_MANY = b"\x88\x10" + (4429).to_bytes(2) + b"too many pings"
 
@@ -20,10 +19,9 @@ def test_a_window_of_control_frames_begins_with_the_first_after_the_last():
 
 
 @pytest.mark.slow
-@BOTH_LOOPS
 @pytest.mark.parametrize("frame", [PING, PONG], ids=["pings", "pongs"])
-def test_a_flood_of_control_frames_ends_with_4429(start_monitor, loop, frame):
-    monitor = start_monitor(event_loop=loop, control_frames_per_window=5)
+def test_a_flood_of_control_frames_ends_with_4429(start_monitor, frame):
+    monitor = start_monitor(control_frames_per_window=5)
     with Raw(monitor.port) as raw:
         raw.upgrade("/")
         raw.send(frame * 1_000)
@@ -44,11 +42,8 @@ def test_as_many_pings_as_are_allowed_are_answered(start_monitor):
 
 
 @pytest.mark.slow
-@BOTH_LOOPS
-def test_answers_to_the_monitors_own_pings_are_free(start_monitor, loop):
-    monitor = start_monitor(
-        event_loop=loop, ping_interval_s=0.05, window_s=3600, control_frames_per_window=2
-    )
+def test_answers_to_the_monitors_own_pings_are_free(start_monitor):
+    monitor = start_monitor(ping_interval_s=0.05, window_s=3600, control_frames_per_window=2)
     with Raw(monitor.port) as raw:
         raw.upgrade(f"/?token={monitor.token('publish')}")
         for _ in range(5):
@@ -71,9 +66,8 @@ def test_who_is_closed_for_a_flood_of_pings_is_told_of_as_evicted(start_monitor)
 
 
 @pytest.mark.slow
-@BOTH_LOOPS
-def test_who_talks_on_after_the_close_is_not_listened_to(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, close_timeout_s=60)  # longer than the test waits
+def test_who_talks_on_after_the_close_is_not_listened_to(start_monitor):
+    monitor = start_monitor(close_timeout_s=60)  # longer than the test waits
     with Raw(monitor.port) as raw:
         raw.upgrade(f"/?token={monitor.token('publish')}")
         raw.send(masked(2, b"binary"))
@@ -94,9 +88,8 @@ def test_who_finishes_what_was_under_way_may_close_in_order(start_monitor):
 
 
 @pytest.mark.slow
-@BOTH_LOOPS
-def test_who_sends_fragments_without_end_is_not_listened_to(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, close_timeout_s=60)  # longer than the test waits
+def test_who_sends_fragments_without_end_is_not_listened_to(start_monitor):
+    monitor = start_monitor(close_timeout_s=60)  # longer than the test waits
     with Raw(monitor.port) as raw:
         raw.upgrade(f"/?token={monitor.token('publish')}")
         raw.send(masked(1, b"", fin=False) + masked(0, b"", fin=False) * 64)

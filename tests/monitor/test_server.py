@@ -19,8 +19,6 @@ pytestmark = pytest.mark.slow
 
 PROTOCOL_PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 
-BOTH_LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-
 
 def get(monitor, path, headers=None, method="GET"):
     """Return (status, headers, body) of one HTTP request."""
@@ -36,9 +34,8 @@ def bearer(token):
     return {"additional_headers": {"Authorization": f"Bearer {token}"}}
 
 
-@BOTH_LOOPS
-def test_a_bare_websocket_with_a_token_streams_what_is_published(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop)
+def test_a_bare_websocket_with_a_token_streams_what_is_published(start_monitor):
+    monitor = start_monitor()
     with (
         Peer(f"{monitor.url}?token={monitor.token()}") as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,
@@ -146,11 +143,8 @@ def start_and_read(monitor):
         return reader.until("subscribed")[1:]
 
 
-@BOTH_LOOPS
-def test_the_hundred_and_first_request_of_an_address_is_refused_before_the_handshake(
-    start_monitor, loop
-):
-    monitor = start_monitor(event_loop=loop)
+def test_the_hundred_and_first_request_of_an_address_is_refused_before_the_handshake(start_monitor):
+    monitor = start_monitor()
     token = monitor.token()
     for _ in range(50):
         assert get(monitor, "/nothing")[0] == 404
@@ -172,11 +166,8 @@ def test_the_hundred_and_first_request_of_an_address_is_refused_before_the_hands
         assert other.hear()["type"] == "auth_ok"
 
 
-@BOTH_LOOPS
-def test_the_eleventh_connection_of_an_address_is_refused_and_a_slot_comes_back(
-    start_monitor, loop
-):
-    monitor = start_monitor(event_loop=loop)
+def test_the_eleventh_connection_of_an_address_is_refused_and_a_slot_comes_back(start_monitor):
+    monitor = start_monitor()
     token = monitor.token()
     half_open = [Raw(monitor.port) for _ in range(5)]
     peers = [Peer(f"{monitor.url}?token={token}") for _ in range(5)]
@@ -226,9 +217,8 @@ def test_a_browser_with_a_bad_token_learns_why_at_most_twice_at_a_time(start_mon
         raw.sock.close()
 
 
-@BOTH_LOOPS
-def test_a_ping_flood_by_a_peer_that_does_not_read_is_not_buffered(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop, ping_interval_s=600, control_frames_per_window=10**9)
+def test_a_ping_flood_by_a_peer_that_does_not_read_is_not_buffered(start_monitor):
+    monitor = start_monitor(ping_interval_s=600, control_frames_per_window=10**9)
     process = psutil.Process(monitor.pid)
     with Raw(monitor.port) as raw:
         raw.upgrade(f"/?token={monitor.token()}")
@@ -392,9 +382,8 @@ def test_a_token_in_the_url_reaches_no_log(start_monitor):
     assert token[:40] not in monitor.log
 
 
-@BOTH_LOOPS
-def test_sigterm_tells_every_client_and_loses_nothing_acknowledged(start_monitor, loop):
-    monitor = start_monitor(event_loop=loop)
+def test_sigterm_tells_every_client_and_loses_nothing_acknowledged(start_monitor):
+    monitor = start_monitor()
     with (
         Peer(f"{monitor.url}?token={monitor.token()}") as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,
