@@ -10,7 +10,8 @@ not been written yet follow from the events behind the newest one that was.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -174,14 +175,7 @@ class Journal:
 
     def read(self, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` events with offsets above `after`, in order."""
-        after = max(after, self._first - 1)
-        events: list[Stored] = []
-        query = "SELECT offset, payload FROM events WHERE offset > ? ORDER BY offset LIMIT ?"
-        for row in self._rows(query, (after, limit)):
-            events += [event for event in events_of(row) if event.offset > after]
-            if len(events) >= limit:
-                break
-        return events[:limit]
+        return [*islice(self._after(max(after, self._first - 1)), limit)]
 
     def tail(self, max_events: int, max_bytes: int) -> list[Stored]:
         """Return the newest events, in order, so many as both bounds (payload bytes) allow.
@@ -208,11 +202,9 @@ class Journal:
 
         They outlive the pruning of the events, within the bounds of `PhaseIndex`.
         """
-        saved = dict(self._rows("SELECT offset, payload FROM phases", ()))
-        return [
-            saved[offset] if offset <= self._saved else self._payload(offset)
-            for offset in sorted(self._phases.values())
-        ]
+        held = sorted(self._phases.values())
+        payloads = dict(self._rows("SELECT offset, payload FROM phases", ())) | self._unsaved(held)
+        return [payloads[offset] for offset in held]
 
     def prune(self, now: float) -> int:
         """Forget the oldest entries beyond the bounds at `now` (unix s); return how many.
@@ -276,14 +268,28 @@ class Journal:
             by_bytes += -(-kept * excess // (excess + self._max_bytes))
         return min(end, max(by_count, by_age, by_bytes))
 
-    def _payload(self, offset: int) -> bytes:
-        """Return the payload stored at an offset."""
-        query = "SELECT offset, payload FROM events WHERE offset >= ? ORDER BY offset LIMIT 1"
+    def _unsaved(self, offsets: Iterable[int]) -> dict[int, bytes]:
+        """Return the payloads of those of the offsets whose states are not in their table yet."""
+        wanted = {offset for offset in offsets if offset > self._saved}
+        if not wanted:
+            return {}
+        payloads = {
+            event.offset: event.payload
+            for event in self._after(self._saved)
+            if event.offset in wanted
+        }
+        if len(payloads) < len(wanted):
+            missing = _missing(min(wanted - payloads.keys()))
+            raise JournalError(f"journal {self._path}: {missing}; {LEFT_AS_IT_IS}")
+        return payloads
+
+    def _after(self, offset: int) -> Iterator[Stored]:
+        """Yield what was stored behind an offset, oldest first."""
+        query = "SELECT offset, payload FROM events WHERE offset > ? ORDER BY offset"
         for row in self._rows(query, (offset,)):
             for event in events_of(row):
-                if event.offset == offset:
-                    return event.payload
-        raise JournalError(f"journal {self._path}: {_missing(offset)}; {LEFT_AS_IT_IS}")
+                if event.offset > offset:
+                    yield event
 
     def _backwards(self) -> Iterator[Stored]:
         """Yield what is kept, newest first."""
@@ -299,11 +305,10 @@ class Journal:
         ):
             self._phases.note((run, phase), offset)
             self._saved = offset
-        later = "SELECT offset, payload FROM events WHERE offset > ? ORDER BY offset"
-        for row in self._rows(later, (self._saved,)):
-            for offset, payload in events_of(row):
-                if offset > self._saved and (name := self._phase_told(payload)) is not None:
-                    self._phases.note(name, offset)
+        for offset, payload in self._after(self._saved):
+            name = self._phase_told(payload)
+            if name is not None:
+                self._phases.note(name, offset)
 
     def _phase_told(self, payload: bytes) -> PhaseName | None:
         """Return which phase's state a stored payload tells, or None."""
@@ -315,13 +320,15 @@ class Journal:
 
     def _save_states(self) -> None:
         """Bring the table of phase states up to date, if it is not."""
-        held = [*self._phases.items()]
-        changed = [
-            (*name, offset, self._payload(offset)) for name, offset in held if offset > self._saved
-        ]
-        if not changed:
+        offsets = [*self._phases.values()]
+        payloads = self._unsaved(offsets)
+        if not payloads:
             return
-        offsets = [offset for _, offset in held]
+        changed = [
+            (*name, offset, payloads[offset])
+            for name, offset in self._phases.items()
+            if offset in payloads
+        ]
         dropped = self._phases.dropped
         with self._transaction() as database:
             database.executemany(_SAVE_STATE, changed)
