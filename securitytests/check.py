@@ -174,17 +174,20 @@ def select(checks: tuple[Check, ...], only: str | None) -> tuple[Check, ...]:
     """Return the checks whose id matches one of the globs in `only`, divided by commas.
 
     Raises:
-        NoVerdictError: there is none; nothing selected proves nothing.
+        NoVerdictError: one of them matches none: what was to be tried would not be.
     """
     if only is None:
         return checks
-    patterns = [pattern.strip().upper() for pattern in only.split(",")]
-    chosen = tuple(one for one in checks if any(fnmatchcase(one.id, each) for each in patterns))
-    if not chosen:
-        raise NoVerdictError(
-            f"audit: no check matches {only!r}; `wsproof audit --list` shows the ids"
-        )
-    return chosen
+    chosen: set[str] = set()
+    for pattern in only.split(","):
+        matching = {one.id for one in checks if fnmatchcase(one.id, pattern.strip().upper())}
+        if not matching:
+            raise NoVerdictError(
+                f"audit: --only: none of {len(checks)} checks matches {pattern.strip()!r};"
+                f" {_nearest(pattern.strip(), checks)}"
+            )
+        chosen |= matching
+    return tuple(one for one in checks if one.id in chosen)
 
 
 def find(id: str) -> Check:  # noqa: A002 - the field's own word
@@ -193,12 +196,20 @@ def find(id: str) -> Check:  # noqa: A002 - the field's own word
     Raises:
         UsageError: there is none; suggests the closest.
     """
-    checks = {one.id: one for one in discover()}
-    if id.upper() in checks:
-        return checks[id.upper()]
-    close = difflib.get_close_matches(id.upper(), checks, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`wsproof audit --list` shows them"
-    raise UsageError(f"check {id!r}: unknown; {hint}")
+    checks = discover()
+    for one in checks:
+        if one.id == id.upper():
+            return one
+    raise UsageError(f"check {id!r}: unknown; {_nearest(id, checks)}")
+
+
+def _nearest(given: str, checks: tuple[Check, ...]) -> str:
+    """Say which check may be meant, or which categories there are."""
+    close = difflib.get_close_matches(given.upper(), [one.id for one in checks], n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    categories = ", ".join(f"{category}*" for category in sorted({one.category for one in checks}))
+    return f"expected an id such as {checks[0].id}, or one of {categories}"
 
 
 def reference_url(reference: str) -> str | None:

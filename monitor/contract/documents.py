@@ -18,6 +18,13 @@ Document = TypeVar("Document")
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 _NO_CHOICE = re.compile(r"Invalid enum value (?P<value>'[^']*'|\S+)$")
+_DATE_WANTED = re.compile(r"^(Invalid RFC3339 encoded date|Expected `date`, got `\w+`)$")
+_DATE = "Expected a day as TOML writes it, without quotes, such as 2027-01-31"
+
+#: Whose values are not repeated: they may be secrets.
+_SECRET = re.compile(r"token|secret|key|signing|password", re.IGNORECASE)
+_SHOWN_CHARS = 40
+
 _AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 
 
@@ -47,16 +54,17 @@ def convert(table: dict[str, Any], into: type[Document], source: str) -> Documen
     try:
         return msgspec.convert(table, into)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {_explain(str(error), into)}") from error
+        raise UsageError(f"{source}: {_explain(str(error), into, table)}") from error
 
 
-def _explain(message: str, into: type) -> str:
+def _explain(message: str, into: type, table: dict[str, Any]) -> str:
     located = _AT_PATH.search(message)
     path = located["path"] if located else ""
     said = _AT_PATH.sub("", message)
     unknown = _UNKNOWN_FIELD.search(said)
     if unknown is None:
-        said += _choices(said, into, path)
+        choices = _choices(said, into, path)
+        said = _DATE_WANTED.sub(_DATE, said) + (choices or _came(table, path))
         return f"key `{path}`: {said}" if path else said
     key = f"{path}.{unknown['field']}" if path else unknown["field"]
     known = _known_fields(into, path)
@@ -73,6 +81,22 @@ def _choices(said: str, into: type, path: str) -> str:
     wrong = _NO_CHOICE.search(said)
     words = _words_in(_annotation_at(into, path)) if wrong else []
     return f"; {_nearest(wrong['value'].strip(chr(39)), words)}" if wrong and words else ""
+
+
+def _came(table: dict[str, Any], path: str) -> str:
+    """Return what stands at `path`, if it is one short value that cannot be a secret."""
+    here: Any = table
+    for step in filter(None, re.split(r"\.|\[([^\]]*)\]", path)):
+        if isinstance(here, list) and step.isdigit():
+            here = here[int(step)]
+        elif isinstance(here, dict) and step in here:
+            here = here[step]
+        else:
+            return ""
+    if not path or isinstance(here, dict | list) or _SECRET.search(path):
+        return ""
+    shown = repr(here) if isinstance(here, str) else str(here)
+    return f"; it says {shown}" if len(shown) <= _SHOWN_CHARS else ""
 
 
 def _annotation_at(into: type, path: str) -> Any:

@@ -231,7 +231,10 @@ def _of_the_rest(target: Target) -> Iterator[str]:
     for key, reason in target.declined.items():
         if not reason.strip():
             yield f"key `declined.{key}`: expected the reason, got an empty text"
-    for waiver in target.waivers:
+    for number, waiver in enumerate(target.waivers):
+        for name in ("owner", "reason"):
+            if not getattr(waiver, name).strip():
+                yield f"key `waivers[{number}].{name}`: expected words, got an empty text"
         if waiver.check in target.declined:
             yield f"key `waivers`: contradictory: {waiver.check} is declined, too; keep one"
     if target.start is None and (target.short is not None or target.variants):

@@ -158,8 +158,9 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     from scripts.audit_display import display
     from securitytests.gate.conclude import exit_code
     from securitytests.gate.interruption import run_interruptibly
-    from securitytests.gate.record import AuditRecorder, stall_of
+    from securitytests.gate.record import AuditRecorder
     from securitytests.gate.run import Gate
+    from securitytests.gate.stalls import too_long
     from securitytests.outputs.report import AuditReport
 
     started_at = utc_now()
@@ -175,7 +176,7 @@ def _audit(plan: "Plan", profile: Path, runs: Path) -> "AuditReport":
     print(f"Evidence: {load_run(folder).path}", file=sys.stderr)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    stall = stall_of(plan, outcome.stalled_s)
+    stall = too_long(outcome.stalled_s, plan.target.promises.tolerance_s)
     if stall:
         print(f"audit: doubt what it timed: {stall}; run it again alone", file=sys.stderr)
     return AuditReport(

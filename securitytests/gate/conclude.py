@@ -30,6 +30,7 @@ class Course(msgspec.Struct, frozen=True):
     died: str = ""
     problem: str = ""
     inapplicable: str = ""
+    stalled: str = ""
 
 
 class Conclusion(msgspec.Struct, frozen=True):
@@ -66,6 +67,9 @@ def _unwaived(check: Check, course: Course) -> Conclusion:
         reason = f"a legitimate client was served before the check and not after: {course.after}"
         return Conclusion(Verdict.FAIL, reason)
     failed = _first(course.observations, Verdict.FAIL)
+    if failed is not None and course.stalled:
+        # What was late, or missing, or hung up on, may be the audit's own doing.
+        return Conclusion(Verdict.INCONCLUSIVE, f"{course.stalled}; {_sentence(failed)}", failed)
     if failed is not None:
         return Conclusion(Verdict.FAIL, _sentence(failed), failed)
     if course.problem:

@@ -12,6 +12,7 @@ from monitor.contract.verdicts import RefusedError, WsproofError
 from securitytests.bench import Bench
 from securitytests.check import Check
 from securitytests.gate.conclude import Course
+from securitytests.gate.stalls import Stalls, too_long
 from securitytests.judging import CannotTellError, NotApplicableError
 from securitytests.probe.client import NotServedError
 from securitytests.probe.stream import NoSocketError, StreamEndedError, UnreachableError
@@ -53,15 +54,18 @@ async def conduct(check: Check, server: Server) -> Conducted:
     """Run one check between its brackets. Only a refusal of the guard is raised."""
     started = time.monotonic()
     bench = Bench(server, check.id)
+    stalls = Stalls()
     try:
-        course = await _between_brackets(check, bench)
+        async with stalls.watched():
+            course = await _between_brackets(check, bench)
     finally:
         await bench.close()
     unserved = course.before or course.after
     # A process that is ending has closed its sockets a moment before it is gone.
     gone = await asyncio.to_thread(server.launch.ended, _ENDING_S if unserved else 0.0)
     died = "the service ended during the check" if gone else ""
-    course = msgspec.structs.replace(course, died=died)
+    stalled = too_long(stalls.longest_s, bench.promises.tolerance_s)
+    course = msgspec.structs.replace(course, died=died, stalled=stalled)
     seconds = time.monotonic() - started
     return Conducted(course, bench.transcript.lines(), bench.figures, seconds)
 

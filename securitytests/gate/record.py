@@ -21,6 +21,7 @@ from securitytests.gate.conclude import exit_code
 from securitytests.gate.mutation import Trial, mutation_exit_code
 from securitytests.gate.plan import Plan
 from securitytests.gate.run import Outcome
+from securitytests.gate.stalls import too_long
 from securitytests.gate.twins import (
     LEAST_APPLICABLE,
     TwinRun,
@@ -86,7 +87,7 @@ class AuditRecorder:
                     exit_code(outcome.findings, plan.expected),
                     metrics_of(outcome),
                     _parameters(plan),
-                    (stall_of(plan, outcome.stalled_s),),
+                    (too_long(outcome.stalled_s, plan.target.promises.tolerance_s),),
                     interrupted="the audit was interrupted" if outcome.interrupted else "",
                 )
             )
@@ -116,7 +117,7 @@ class AuditRecorder:
                     mutation_exit_code(tried),
                     trial_metrics(tried),
                     {**_parameters(plan), "full": full, "only": only},
-                    (stall_of(plan, max((one.stalled_s for one in tried), default=0.0)),),
+                    (too_long(_longest(tried), plan.target.promises.tolerance_s),),
                     interrupted=interrupted,
                 )
             )
@@ -179,18 +180,9 @@ class AuditRecorder:
         )
 
 
-def stall_of(plan: Plan, stalled_s: float) -> str:
-    """Say that the audit itself stood still for longer than deadlines may be missed by, or nothing.
-
-    Of what a service did meanwhile it saw nothing, and it answered no ping.
-    """
-    tolerated_s = plan.target.promises.tolerance_s
-    if stalled_s <= tolerated_s:
-        return ""
-    return (
-        f"the audit itself stood still for {stalled_s:.1f} s, and deadlines are judged to"
-        f" {tolerated_s:g} s: the machine is too busy"
-    )
+def _longest(trials: Iterable[Trial]) -> float:
+    """Return the longest the audit stood still in any trial, in seconds."""
+    return max((one.stalled_s for one in trials), default=0.0)
 
 
 def _narrowness_of(runs: Sequence[TwinRun]) -> str:

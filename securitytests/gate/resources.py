@@ -4,17 +4,14 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 from monitor.contract.tables import Scalar
+from securitytests.gate.stalls import Stalls, beside
 from securitytests.processes import ProcessTree
 
 #: Between two readings.
 INTERVAL_S = 1.0
-
-#: How long the event loop is asked to sleep when it is seen whether it stands still.
-_LOOK_S = 0.05
 
 
 class Resources:
@@ -22,23 +19,26 @@ class Resources:
 
     `repeat` numbers the servers in the order they were started, from 1; the audit's own process,
     role `generator`, is 0. A service that runs where it cannot be watched leaves no rows.
-    `stalled_s` is the longest the audit itself stood still: it answers no ping meanwhile, and what
-    it timed then says as much of the machine as of the service.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[Scalar, ...]] = []
-        self.stalled_s = 0.0
+        self._stalls = Stalls()
         self._started = time.monotonic()
         self._servers = 0
+
+    @property
+    def stalled_s(self) -> float:
+        """The longest the audit itself stood still."""
+        return self._stalls.longest_s
 
     @contextlib.asynccontextmanager
     async def of_the_audit(self) -> AsyncIterator[None]:
         """Read this process, and how late its event loop is, while the block runs."""
         own = ProcessTree(os.getpid, below=False)
         async with (
-            _beside(self._note_stalls()),
-            _beside(self._read_on(0, "generator", own)),
+            self._stalls.watched(),
+            beside(self._read_on(0, "generator", own)),
         ):
             yield
 
@@ -49,15 +49,8 @@ class Resources:
         if processes is None:
             yield
             return
-        async with _beside(self._read_on(self._servers, "target", processes)):
+        async with beside(self._read_on(self._servers, "target", processes)):
             yield
-
-    async def _note_stalls(self) -> None:
-        """Sleep again and again; what a sleep takes too long, the loop stood still."""
-        while True:
-            due_s = time.monotonic() + _LOOK_S
-            await asyncio.sleep(_LOOK_S)
-            self.stalled_s = max(self.stalled_s, time.monotonic() - due_s)
 
     async def _read_on(self, number: int, role: str, processes: ProcessTree) -> None:
         """Add a row every interval until the first process is gone."""
@@ -81,16 +74,3 @@ class Resources:
             )
             cpu_s, last_s = usage.cpu_s, now_s
             await asyncio.sleep(INTERVAL_S)
-
-
-@contextlib.asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do the work while the block runs; its failure is raised at the end."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()

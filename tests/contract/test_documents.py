@@ -23,6 +23,13 @@ class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: dict[Literal["first", "second"], Inner] = {}
 
 
+class Secret(msgspec.Struct, frozen=True):
+    tokens: int = 0
+    name: str = ""
+    count: int = 0
+    signing_key: Outer | None = None
+
+
 @pytest.mark.parametrize(
     ("table", "says"),
     [
@@ -48,7 +55,14 @@ class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "unknown key `inner.qqqq`; known here: retries, timeout_s",
         ),
         ({"name": 1}, "key `name`: Expected `str`, got `int`"),
-        ({"name": "a", "inner": {"retries": "2"}}, "key `inner.retries`: Expected `int`"),
+        (
+            {"name": "a", "inner": {"retries": "2"}},
+            "key `inner.retries`: Expected `int`, got `str`; it says '2'",
+        ),
+        (
+            {"name": "a", "many": [{}, {"timeout_s": "1 s"}]},
+            "key `many[1].timeout_s`: Expected `float`, got `str`; it says '1 s'",
+        ),
         ({"name": "a", "word": "appel"}, "Invalid enum value 'appel'; did you mean `apple`?"),
         ({"name": "a", "word": "x"}, "Invalid enum value 'x'; known here: apple, pear"),
         ({"name": "a", "words": {"frist": {}}}, "key `words`: Invalid enum value 'frist'; did you"),
@@ -58,6 +72,16 @@ class Outer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def test_a_mistake_is_named_with_its_key_and_a_suggestion(table, says):
     with pytest.raises(UsageError, match="^profile x.toml: .*" + re.escape(says)):
         convert(table, Outer, "profile x.toml")
+
+
+def test_what_may_be_a_secret_and_what_is_long_is_not_repeated():
+    for table in ({"tokens": "s3cret"}, {"name": ["s3cret"]}, {"signing_key": {"name": 5}}):
+        with pytest.raises(UsageError) as told:
+            convert(table, Secret, "profile x.toml")
+        assert "it says" not in str(told.value)
+    with pytest.raises(UsageError) as told:
+        convert({"count": "x" * 100}, Secret, "profile x.toml")
+    assert "xxx" not in str(told.value)
 
 
 def test_a_right_document_becomes_the_struct():

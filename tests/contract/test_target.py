@@ -28,6 +28,7 @@ environment = "A_TOKEN"
 [tokens.publish]
 environment = "A_TOKEN"
 """
+A_DAY = "a day as TOML writes it, without quotes, such as 2027-01-31"
 WAIVER = """\
 [[waivers]]
 check = "AU10"
@@ -181,7 +182,18 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
         ),
         ("[declined]\nRL5 = ' '", "key `declined.RL5`: expected the reason, got an empty text"),
         ("[[waivers]]\ncheck = 'AU10'", "key `waivers[0]`: Object missing required field `owner`"),
-        (WAIVER.format("'soon'"), "key `waivers[0].expires`: Invalid RFC3339"),
+        (
+            WAIVER.format("'soon'"),
+            f"key `waivers[0].expires`: Expected {A_DAY}; it says 'soon'",
+        ),
+        (
+            WAIVER.format("2027-01-31").replace("Ada", " "),
+            "key `waivers[0].owner`: expected words, got an empty text",
+        ),
+        (
+            WAIVER.format("20270131"),
+            f"key `waivers[0].expires`: Expected {A_DAY}; it says 20270131",
+        ),
         (
             WAIVER.format("2027-01-31") + "[declined]\nAU10 = 'no'",
             "key `waivers`: contradictory: AU10 is declined, too",

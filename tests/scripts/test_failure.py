@@ -18,7 +18,7 @@ FAILURES = [
     (["load", "resume", "--json", "--target", "{absent}"], 3, "NOT_APPLICABLE", "needs `resume`"),
     (["load", "chapter", "--json", "--target", "{foreign}"], 5, None, "--i-am-allowed-to-test"),
     (["audit", "--json", "-", "--target", "none.toml"], 2, None, "no such file"),
-    (["audit", "--json=-", "--only", "NOPE"], 3, None, "no check matches"),
+    (["audit", "--json=-", "--only", "NOPE"], 3, None, "checks matches 'NOPE'"),
     (["audit", "--json", "-", "--tier", "rough"], 2, None, "gentle or destructive"),
     (["audit", "--json"], 2, None, "requires an argument"),
     (["report", "claims", "--json", "--runs", "none"], 3, None, "no runs yet"),

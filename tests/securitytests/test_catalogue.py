@@ -36,8 +36,14 @@ def test_ids_are_in_order_and_globs_choose_among_them():
 
 
 def test_choosing_nothing_is_no_verdict():
-    with pytest.raises(NoVerdictError, match="no check matches 'ZZ\\*'"):
+    with pytest.raises(NoVerdictError, match=r"none of \d+ checks matches 'ZZ\*'; expected an id"):
         select(discover(), "ZZ*")
+
+
+def test_a_pattern_that_matches_nothing_is_told_whatever_the_others_match():
+    assert [one.id for one in select(discover(), "se2, HS1")] == ["HS1", "SE2"]
+    with pytest.raises(NoVerdictError, match=r"matches 'SE22'; did you mean SE2\?"):
+        select(discover(), "HS1,SE22")
 
 
 def test_an_unknown_check_is_answered_with_the_closest():

@@ -74,6 +74,22 @@ def test_a_waiver_excuses_what_was_observed_and_not_that_the_service_is_gone(cou
     assert conclude(check(), course, [WAIVER]).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("course", "verdict"),
+    [
+        (Course((GOOD, BAD)), Verdict.INCONCLUSIVE),
+        (Course((GOOD,)), Verdict.PASS),
+        (Course((UNSURE,)), Verdict.INCONCLUSIVE),
+        (Course((BAD,), died="the service ended"), Verdict.FAIL),
+    ],
+)
+def test_what_failed_while_the_audit_stood_still_is_no_finding(course, verdict):
+    course = msgspec.structs.replace(course, stalled="the audit itself stood still for 2.0 s")
+    conclusion = conclude(check(), course)
+    assert conclusion.verdict is verdict
+    assert ("stood still" in conclusion.reason) is (course.observations == (GOOD, BAD))
+
+
 def test_a_waiver_is_for_one_check():
     every = msgspec.structs.replace(WAIVER, check="*")
     assert conclude(check(), Course((BAD,)), [every]).verdict is Verdict.FAIL

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ from securitytests.gate.plan import Permissions
 from securitytests.probe.client import NotServedError
 from securitytests.probe.stream import Endpoint, NoSocketError, Stream
 from securitytests.probe.transcript import Transcript
-from tests.securitytests.kit import GOOD, REFERENCE, audit, made
+from tests.securitytests.kit import BAD, GOOD, REFERENCE, audit, made
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,20 @@ def test_a_budget_of_connections_used_up_before_the_client_after_it_is_no_failur
     found = audit(made("ZA1", harmless), permissions=permissions)["ZA1"]
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "the budget of connections is used up" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("judgement", "verdict"), [(BAD, Verdict.INCONCLUSIVE), (GOOD, Verdict.PASS)]
+)
+def test_what_fails_while_the_audit_itself_stands_still_is_no_finding(judgement, verdict):
+    async def starved(bench):
+        await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - what is tried: the loop stands still
+        bench.judge(judgement)
+
+    found = audit(made("ZA1", starved), tolerance_s=0.2)["ZA1"]
+    assert found.verdict is verdict
+    assert ("the audit itself stood still for 0." in found.reason) is (judgement is BAD)
 
 
 def test_no_socket_for_the_client_after_it_is_no_failure(monkeypatch):
