@@ -21,6 +21,7 @@ import msgspec
 
 import loadtests
 from loadtests.assignment import Assignment
+from loadtests.extent import SPAWN_RATE
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.sampler import Sample, Watch
 from monitor.contract.verdicts import NoVerdictError
@@ -29,9 +30,6 @@ _LOCUSTFILE = Path(loadtests.__file__).parent / "locustfile.py"
 
 #: Locust's page shows what is measured and can stop it, and its master obeys: this machine only.
 WEB_HOST = "127.0.0.1"
-
-#: Users a second: connecting is not what is measured, and accept queues are short.
-_SPAWN_RATE = 100
 
 #: What Locust may take beyond the repeat itself: to start, and to end.
 _GRACE_S = 30.0
@@ -178,7 +176,7 @@ def _several(workers: int) -> tuple[str, ...]:
 
 def _spawn_rate(assignment: Assignment) -> int:
     """Users whose seat stays empty at first wait for nothing and may come all at once."""
-    return max(_SPAWN_RATE, len(assignment.point.late_seats))
+    return max(SPAWN_RATE, len(assignment.point.late_seats))
 
 
 def _follow(
@@ -189,7 +187,7 @@ def _follow(
 ) -> bool:
     """Pass progress on until Locust ends; False if it takes far longer than it should."""
     decode = msgspec.json.Decoder(Progress | Restart).decode
-    planned_s = assignment.clients / _SPAWN_RATE + assignment.connect_s
+    planned_s = assignment.clients / SPAWN_RATE + assignment.connect_s
     planned_s += assignment.point.warmup_s + assignment.point.window_s
     deadline = time.monotonic() + planned_s + assignment.drain_s + _GRACE_S
     rest = b""

@@ -15,6 +15,16 @@ def chosen(admissions: Iterable[Admission], wanted: Callable[[Admission], bool])
     return [one for one in admissions if one.at_ns and wanted(one)]
 
 
+def times(prefix: str) -> tuple[str, ...]:
+    """Name what `connect_times` may return."""
+    return (*(f"{prefix}_{name}_us" for name in _PERCENTILES), f"{prefix}_max_us")
+
+
+def counts(prefix: str) -> tuple[str, ...]:
+    """Name what `counted` returns."""
+    return f"{prefix}_offered", f"{prefix}_refused"
+
+
 def connect_times(prefix: str, admissions: Iterable[Admission]) -> dict[str, tuple[float, str]]:
     """Return how long the admitted ones took, from due (or begun) to ready, in µs.
 

@@ -28,7 +28,7 @@ REPEATS_FOR_INTERVAL = 5
 _RESAMPLES = 2000
 
 #: What is summed over repeats: name, unit, how one repeat counts it.
-_TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
+TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
     "clients_refused": ("clients", lambda one: one.part.refused),
     "events_scheduled": ("events", lambda one: one.passage.scheduled),
     "events_sent": ("events", lambda one: one.passage.sent),
@@ -45,6 +45,9 @@ _TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
     "deliveries_out_of_range": ("deliveries", lambda one: one.part.response.get("out_of_range", 0)),
 }
 
+
+#: What of each event's receivers is given.
+FANOUT_PERCENTILES = ("p50", "p99")
 
 #: Times from an instant that several processes know, each by its own clock.
 _FROM_DUE = ("response_", "first_receiver_", "median_receiver_", "last_receiver_")
@@ -93,7 +96,7 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     """
     points = {label: _point_metrics(measured, found) for label, found in measured.points.items()}
     metrics = next(iter(points.values())) if len(points) == 1 else _of_points(measured, points)
-    for name, (unit, count) in _TOTALS.items():
+    for name, (unit, count) in TOTALS.items():
         counts = [float(count(result)) for result in measured.counted]
         if counts:
             metrics[name] = Metric(sum(counts), unit, "total of repeats", tuple(counts))
@@ -108,22 +111,26 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     return metrics
 
 
-#: How figures begin that decide whether a run is believed.
-_OF_GENERATOR = ("receive_", "generator_", "publisher_")
+#: How figures begin that decide whether a run is believed, and those of what the target used.
+_OF_PROCESSES = ("receive_", "generator_", "publisher_", "target_")
+
+
+def largest_is_given(name: str, unit: str) -> bool:
+    """Tell of a figure every scenario has whether, of several points, the largest is given."""
+    return unit == "us" or name.startswith(_OF_PROCESSES)
 
 
 def _of_points(measured: Measured, points: Mapping[str, Mapping[str, Metric]]) -> dict[str, Metric]:
     """Name the figures of several points by point.
 
-    The largest of latencies, of what the generator is judged by, and of their own are given, too.
+    The largest of latencies, of what generator and target used, and of their own are given, too.
     """
     own = {name for result in measured.counted for name in measured.own(result)}
     metrics: dict[str, Metric] = {}
     for label, found in points.items():
         metrics |= {f"{label}_{name}": metric for name, metric in found.items()}
         for name, metric in found.items():
-            of_generator = name.startswith(_OF_GENERATOR)
-            if metric.unit != "us" and not of_generator and name not in own:
+            if not largest_is_given(name, metric.unit) and name not in own:
                 continue
             if name not in metrics or metrics[name].value < metric.value:
                 metrics[name] = Metric(
@@ -152,7 +159,7 @@ def repeat_metrics(
     """Return the figures of one repeat, with those of its scenario."""
     values = repeat_values(result, samples) | (own or {}) if result.window_s else {}
     metrics = {name: Metric(value, unit, "one repeat") for name, (value, unit) in values.items()}
-    for name, (unit, count) in _TOTALS.items():
+    for name, (unit, count) in TOTALS.items():
         metrics[name] = Metric(float(count(result)), unit, "one repeat")
     return metrics
 
@@ -181,7 +188,7 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
     for name in FIGURES:
         if name in result.part.fanout:
             recorder = Recorder.restore(result.part.fanout[name])
-            for short in ("p50", "p99"):
+            for short in FANOUT_PERCENTILES:
                 if recorder.count and enough(PERCENTILES[short], recorder.count):
                     value = recorder.percentile_us(PERCENTILES[short])
                     values[f"{name}_{short}_us"] = (value, "us")

@@ -23,6 +23,7 @@ import loadtests
 from loadtests import record
 from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
+from loadtests.extent import CALIBRATION_WARMUP_S, CALIBRATION_WINDOW_S
 from loadtests.figures import Measured, null_figures, repeat_metrics
 from loadtests.hostload import noted
 from loadtests.objectives import kept, known
@@ -41,10 +42,6 @@ from monitor.contract.verdicts import NoVerdictError
 
 _ROOM = Path(loadtests.__file__).parent
 _NULL_PROFILE = _ROOM / "nullserver.toml"
-
-#: The calibration's own warm-up and window, in seconds.
-_CALIBRATION_WARMUP_S = 1.0
-_CALIBRATION_WINDOW_S = 2.0
 
 Tell = Callable[[int, Progress], None]
 
@@ -186,8 +183,8 @@ class _Session:
         plan = msgspec.structs.replace(
             self._plan,
             target=target,
-            warmup_s=_CALIBRATION_WARMUP_S,
-            window_s=_CALIBRATION_WINDOW_S,
+            warmup_s=CALIBRATION_WARMUP_S,
+            window_s=CALIBRATION_WINDOW_S,
             repeats=1,
         )
         with Launch(target) as launch:

@@ -3,12 +3,16 @@
 They come from flags or from the target profile, and are judged by the one comparator of claims.
 """
 
+import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from monitor.contract.claims import Claim, Comparison, judge
+from loadtests.scenarios import Asked, Scenario, discover, find
+from loadtests.vocabulary import figures_of, unit_of
+from monitor.contract.claims import Claim, Comparison, judge, load_claims, parse_objective
 from monitor.contract.evidence import Metric
+from monitor.contract.target import Target
 from monitor.contract.verdicts import ClaimVerdict, RunVerdict, UsageError
 
 #: Short words for the figures people ask about most, and the unit each is in.
@@ -32,6 +36,10 @@ SHORT = {
     "deaths": "target_deaths",
 }
 
+#: What no load may do to a target, by the metric that tells: an objective of every run, unless its
+#: claims or objectives speak of that themselves. A figure of what survived would prove nothing.
+SURVIVAL = {"deliveries_lost": "lost = 0", "target_deaths": "deaths = 0"}
+
 #: What a number may be given in, by the unit its metric is in. MB = 10⁶ bytes.
 _SCALES: dict[str, dict[str, float]] = {
     "us": {"us": 1, "µs": 1, "ms": 1e3, "s": 1e6},
@@ -47,30 +55,33 @@ _OBJECTIVE = re.compile(
 )
 
 
-def parse(text: str, scenario: str) -> Claim:
+def parse(
+    text: str, scenario: str, figures: Mapping[str, str] | None = None, source: str = ""
+) -> Claim:
     """Parse `METRIC COMPARISON NUMBER [UNIT]`; without a unit the number is in the metric's own.
 
+    `figures` are those a run can have, with their units; without them any metric will do. `source`
+    says where the text stands.
+
     Raises:
-        UsageError: another shape, a short word nobody knows, a unit the metric cannot be in, or a
-            number too large.
+        UsageError: another shape, a figure the scenario never has, a unit the metric cannot be in,
+            or a number too large.
     """
+    said = f"objective {text!r}{source}"
     match = _OBJECTIVE.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"objective {text!r}: expected METRIC COMPARISON NUMBER [UNIT], for example"
+            f"{said}: expected METRIC COMPARISON NUMBER [UNIT], for example"
             " 'p99 < 20 ms', 'lost = 0' or 'rss < 100 MB'"
         )
     metric = SHORT.get(match["metric"], match["metric"])
-    if "_" not in metric:  # names of metrics end with their unit
-        raise UsageError(
-            f"objective {text!r}: there is no figure {metric!r}; expected one of"
-            f" {', '.join(SHORT)}, or a metric of `run.json` such as `connect_max_us`"
-        )
-    unit = unit_of(metric)
+    if figures is not None and metric not in figures:
+        raise UsageError(f"{said}: {_unknown(match['metric'], scenario, figures)}")
+    unit = unit_of(metric) if figures is None else figures[metric]
     comparison: Comparison = "==" if match["comparison"] == "=" else match["comparison"]  # type: ignore[assignment]
-    bound = float(match["bound"]) * _scale(text, metric, unit, match["unit"])
+    bound = float(match["bound"]) * _scale(said, metric, unit, match["unit"])
     if not math.isfinite(bound):
-        raise UsageError(f"objective {text!r}: {match['bound']} is more than a number can hold")
+        raise UsageError(f"{said}: {match['bound']} is more than a number can hold")
     return Claim(
         id=f"objective: {' '.join(text.split())}",
         label=f"Objective: {metric}",
@@ -84,19 +95,23 @@ def parse(text: str, scenario: str) -> Claim:
     )
 
 
-def unit_of(metric: str) -> str:
-    """Return the unit a metric's name says it is in; what counts things begins with their name."""
-    words = metric.split("_")
-    if words[0] == "capacity":
-        words = words[1:]
-    if words[-2:] in (["per", "s"], ["per", "h"]):
-        return f"{'bytes' if 'bytes' in words else words[0]}/{words[-1]}"
-    if words[-1] in {"us", "s", "bytes", "percent", "deaths"}:
-        return words[-1]
-    return words[0]
+def _unknown(word: str, scenario: str, figures: Mapping[str, str]) -> str:
+    """Say that a scenario has no such figure, which is the nearest, and which it has."""
+    short = [one for one, metric in SHORT.items() if metric in figures]
+    own = [name for name in find(scenario).measures if name in figures]
+    said = f"no run of {scenario} has a figure {word!r}"
+    elsewhere = [name for name, one in discover().items() if word in one.measures]
+    of_points = [name for name in figures if name.endswith(f"_{SHORT.get(word, word)}")]
+    close = of_points[-1:] or difflib.get_close_matches(word, [*short, *figures], n=1)
+    if elsewhere:
+        said += f", only one of {' or '.join(elsewhere)}."
+    else:
+        said += f"; did you mean {close[0]!r}?" if close else "."
+    said += f" It has {', '.join(short)}" + (f"; of its own {', '.join(own)}" if own else "")
+    return f"{said}; `wsproof explain {scenario}` names them all"
 
 
-def _scale(text: str, metric: str, unit: str, given: str) -> float:
+def _scale(said: str, metric: str, unit: str, given: str) -> float:
     scales = {unit: 1.0, **_SCALES.get(unit, {})}
     if unit.endswith("/s"):
         scales["/s"] = 1.0
@@ -104,10 +119,51 @@ def _scale(text: str, metric: str, unit: str, given: str) -> float:
         return 1.0
     if given not in scales:
         raise UsageError(
-            f"objective {text!r}: unit {given!r} does not fit {metric}; expected one of"
-            f" {', '.join(scales)}"
+            f"{said}: unit {given!r} does not fit {metric}; expected one of {', '.join(scales)}"
         )
     return scales[given]
+
+
+def objectives_of(
+    scenario: type[Scenario], asked: Asked, given: Iterable[str] = ()
+) -> tuple[Claim, ...]:
+    """Return what a run has to keep.
+
+    That is the scenario's own objectives, the ones given or else those of the target profile, and
+    that the target survives.
+
+    Raises:
+        UsageError: an objective that cannot be read, or of a figure that no run of the scenario
+            has; or an unreadable claims document.
+    """
+    given, target = tuple(given), asked.target
+    figures = figures_of(scenario, asked)
+    texts = dict.fromkeys((*scenario.proves, *given), "")
+    if not given:
+        profile = f" (`objectives` of target profile {target.path.name}; --objective replaces them)"
+        texts |= {one: profile for one in target.objectives if one not in texts}
+    wanted = tuple(parse(text, scenario.name(), figures, source) for text, source in texts.items())
+    return (*wanted, *_survival(scenario, target, wanted))
+
+
+def _survival(
+    scenario: type[Scenario], target: Target, objectives: Iterable[Claim]
+) -> Iterator[Claim]:
+    """Yield what the target has to survive and neither claims nor objectives speak of.
+
+    A search for the most goes past what can be delivered; it must not kill all the same.
+    """
+    claims = load_claims(target.claims_path) if target.claims_path else ()
+    spoken_of = {one.metric for one in objectives}
+    for claim in claims:
+        if claim.scenario == scenario.name():
+            required = (parse_objective(condition).metric for condition in claim.requires)
+            spoken_of.update((claim.metric, *required))
+    if scenario.seeks:
+        spoken_of.add("deliveries_lost")
+    for metric, text in SURVIVAL.items():
+        if metric not in spoken_of:
+            yield parse(text, scenario.name())
 
 
 def kept(objectives: Iterable[Claim], metrics: Mapping[str, Metric]) -> bool:

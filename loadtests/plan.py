@@ -3,7 +3,7 @@
 import math
 import resource
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,11 +15,12 @@ from loadtests.addresses import Allotment, Allotter
 from loadtests.assignment import Assignment
 from loadtests.bounds import DEFAULT_BOUND_US, MAX_EVENTS, MAX_RATE, SPARE_DESCRIPTORS
 from loadtests.connections.tls import tls_context
+from loadtests.extent import Extent, extent
 from loadtests.figures import events_needed
 from loadtests.scenarios import Asked, Scenario
 from loadtests.schedule.course import Point, steady
 from loadtests.schedule.replay import Trace, load_trace
-from monitor.contract.claims import Claim, load_claims, parse_objective
+from monitor.contract.claims import Claim, load_claims
 from monitor.contract.guard import permit
 from monitor.contract.tables import Scalar
 from monitor.contract.target import Target
@@ -28,10 +29,6 @@ from monitor.contract.verdicts import UsageError
 #: How long one client may take to become ready, and deliveries may take after the window.
 CONNECT_S = 10.0
 DRAIN_S = 5.0
-
-#: What no load may do to a target, by the metric that tells: an objective of every run, unless its
-#: claims or objectives speak of that themselves. A figure of what survived would prove nothing.
-SURVIVAL = {"deliveries_lost": "lost = 0", "target_deaths": "deaths = 0"}
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -73,28 +70,24 @@ class Plan(msgspec.Struct, frozen=True):
         What a search answers, and whether the target died, only the run as a whole can tell.
         """
         name, seeks = self.scenario.name(), self.scenario.seeks
-        texts = (SURVIVAL["target_deaths"], *(self.scenario.proves if seeks else ()))
+        texts = (parsing.SURVIVAL["target_deaths"], *(self.scenario.proves if seeks else ()))
         of_the_whole = {parsing.parse(text, name).metric for text in texts}
         given = tuple(one for one in self.objectives if one.metric not in of_the_whole)
         if not seeks:
             return given
         wanted: list[str] = []
         if all(one.metric != "deliveries_lost" for one in given):
-            wanted.append(SURVIVAL["deliveries_lost"])  # a pace at which some is lost is not kept
+            # A pace at which some is lost is not kept.
+            wanted.append(parsing.SURVIVAL["deliveries_lost"])
         if not given:
             wanted += ["thinned = 0", "refused = 0"]
             wanted += [f"{metric} < {bound:g}" for metric, bound in self.bounds_us.items()]
         return (*given, *(parsing.parse(text, name) for text in wanted))
 
     @property
-    def planned(self) -> int | None:
-        """How many repeats there will be; None if that depends on how they go."""
-        return self.scenario.planned(self.asked)
-
-    @property
-    def takes_s(self) -> float | None:
-        """About how long it takes, in s; None if that depends on how it goes."""
-        return self.scenario.takes_s(self.asked)
+    def extent(self) -> Extent:
+        """How much it does, and about how long it takes."""
+        return extent_of(self.scenario, self.asked)
 
     @property
     def late_us(self) -> float:
@@ -205,51 +198,34 @@ def make_plan(
         trace=trace or scenario.trace,
         allowed_hosts=allowed_hosts,
         bounds_us=latency_bounds_us(target, scenario),
-        objectives=objectives_of(scenario, target, objectives),
         workers=workers,
     )
-    plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
     _check(plan)
+    given = parsing.objectives_of(scenario, plan.asked, objectives)
+    plan = msgspec.structs.replace(plan, objectives=given)
+    plan = msgspec.structs.replace(plan, bounds_us=_tightened(plan))
+    _check_bounds(plan)
     recorded = load_trace(plan.trace)
     if scenario.seeks:
         _check_events(plan, recorded)
     return plan
 
 
-def objectives_of(
-    scenario: type[Scenario], target: Target, given: Iterable[str] = ()
-) -> tuple[Claim, ...]:
-    """Return what a run has to keep.
-
-    That is the scenario's own objectives, the ones given or else those of the target profile, and
-    that the target survives.
-
-    Raises:
-        UsageError: an objective that cannot be read, or an unreadable claims document.
-    """
-    texts = dict.fromkeys((*scenario.proves, *(tuple(given) or target.objectives)))
-    wanted = tuple(parsing.parse(text, scenario.name()) for text in texts)
-    return (*wanted, *_survival(scenario, target, wanted))
+def asked_of(scenario: type[Scenario], target: Target) -> Asked:
+    """Return what a run is asked for by default, whether or not it can be made here."""
+    return Asked(
+        target=target,
+        clients=scenario.clients,
+        rate=scenario.rate,
+        warmup_s=scenario.warmup_s,
+        window_s=scenario.window_s,
+        repeats=scenario.repeats,
+    )
 
 
-def _survival(
-    scenario: type[Scenario], target: Target, objectives: Iterable[Claim]
-) -> Iterator[Claim]:
-    """Yield what the target has to survive and neither claims nor objectives speak of.
-
-    A search for the most goes past what can be delivered; it must not kill all the same.
-    """
-    claims = load_claims(target.claims_path) if target.claims_path else ()
-    spoken_of = {one.metric for one in objectives}
-    for claim in claims:
-        if claim.scenario == scenario.name():
-            required = (parse_objective(condition).metric for condition in claim.requires)
-            spoken_of.update((claim.metric, *required))
-    if scenario.seeks:
-        spoken_of.add("deliveries_lost")
-    for metric, text in SURVIVAL.items():
-        if metric not in spoken_of:
-            yield parsing.parse(text, scenario.name())
+def extent_of(scenario: type[Scenario], asked: Asked) -> Extent:
+    """Return how much a run does, and about how long it takes."""
+    return extent(scenario.points(asked), asked.repeats, DRAIN_S, scenario.attempts(asked))
 
 
 def _check(plan: Plan) -> None:
@@ -263,21 +239,24 @@ def _check(plan: Plan) -> None:
         raise UsageError(
             f"--workers {plan.workers}: expected at most one for each of {plan.clients} clients"
         )
-    if plan.planned is None and plan.repeats != plan.scenario.repeats:
+    if plan.scenario.seeks and plan.repeats != plan.scenario.repeats:
         raise UsageError(
             f"--repeats {plan.repeats}: {plan.scenario.name()} repeats by itself, until what it"
             " found is confirmed; leave out --repeats"
         )
+    check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
+    tls_context(plan.target)
+    if plan.workers > 1:
+        _check_divisible(next(plan.scenario.steps(plan.asked)))
+
+
+def _check_bounds(plan: Plan) -> None:
     for metric, bound_us in plan.bounds_us.items():
         if bound_us <= 0:
             raise UsageError(
                 f"bound on {metric}: expected more than 0 µs, got {bound_us:g}: nothing arrives"
                 " before it is sent"
             )
-    check_point(plan, steady(plan.clients, plan.rate, plan.warmup_s, plan.window_s))
-    tls_context(plan.target)
-    if plan.workers > 1:
-        _check_divisible(next(plan.scenario.steps(plan.asked)))
 
 
 def _check_events(plan: Plan, trace: Trace) -> None:

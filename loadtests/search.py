@@ -14,6 +14,9 @@ CONFIRMATIONS = 3
 #: A busy machine may take several steps down to confirm; after so many, an eighth is left.
 _STEPS_DOWN = 20
 
+#: So many answers a factor of ten apart are looked at to say how many trials there will be.
+_SAMPLES = 20
+
 
 class Trial(NamedTuple):
     """What is to be tried next."""
@@ -41,6 +44,30 @@ def most(start: int, limit: int) -> Generator[Trial, bool, int]:
             return low
         low = min(low - 1, int(low * (1 - RESOLUTION)))
     return 0
+
+
+def trials(start: int) -> tuple[int, int]:
+    """Return how many trials a search takes, least and most.
+
+    That is if its answer lies between a tenth of where it starts and ten times that, nothing
+    answers by chance, and nothing can be offered too little.
+    """
+    answers = {
+        max(1, round(start * 10 ** (step / _SAMPLES))) for step in range(-_SAMPLES, _SAMPLES)
+    }
+    counts = [_trials(start, answer) for answer in answers]
+    return min(counts), max(counts)
+
+
+def _trials(start: int, answer: int) -> int:
+    search, count = most(start, 1000 * start), 1
+    try:
+        trial = next(search)
+        while True:
+            trial = search.send(trial.value <= answer)
+            count += 1
+    except StopIteration:
+        return count
 
 
 def _step_up(start: int, limit: int) -> Generator[Trial, bool, tuple[int, int | None]]:

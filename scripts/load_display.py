@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 @contextmanager
 def display(plan: "Plan") -> Iterator["Tell"]:
     """Yield what takes the progress of repeat k (0: calibration), and show it on stderr."""
+    planned = plan.extent.planned
     if sys.stderr.isatty():
-        with _bar(plan) as tell:
+        with _bar(planned) as tell:
             yield tell
     else:
-        yield _lines(plan)
+        yield _lines(planned)
 
 
-def _title(repeat: int, plan: "Plan") -> str:
+def _title(repeat: int, planned: int | None) -> str:
     if not repeat:
         return "calibrating on the null server"
-    return f"repeat {repeat} of {plan.planned}" if plan.planned else f"attempt {repeat}"
+    return f"repeat {repeat} of {planned}" if planned else f"attempt {repeat}"
 
 
 def _figures(progress: "Progress") -> str:
@@ -38,7 +39,7 @@ def _figures(progress: "Progress") -> str:
     )
 
 
-def _lines(plan: "Plan") -> "Tell":
+def _lines(planned: int | None) -> "Tell":
     """One line whenever a repeat enters a new phase."""
     said: tuple[int, str] | None = None
     latest = ""
@@ -56,13 +57,15 @@ def _lines(plan: "Plan") -> "Tell":
         said = now
         detail = (progress.phase == "draining" and latest) or _figures(progress)
         at = time.monotonic() - started
-        print(f"{at:6.1f} s  {_title(repeat, plan)}: {progress.phase}, {detail}", file=sys.stderr)
+        print(
+            f"{at:6.1f} s  {_title(repeat, planned)}: {progress.phase}, {detail}", file=sys.stderr
+        )
 
     return tell
 
 
 @contextmanager
-def _bar(plan: "Plan") -> Iterator["Tell"]:
+def _bar(planned: int | None) -> Iterator["Tell"]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -75,15 +78,14 @@ def _bar(plan: "Plan") -> Iterator["Tell"]:
     )
     # rich honours NO_COLOR by itself.
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(
-            "starting", total=None if plan.planned is None else plan.planned + 1, figures=""
-        )
+        total = None if planned is None else planned + 1
+        task = bar.add_task("starting", total=total, figures="")
 
         def tell(repeat: int, progress: "Progress") -> None:
             bar.update(
                 task,
                 completed=repeat + progress.done,
-                description=f"{_title(repeat, plan)}: {progress.phase}",
+                description=f"{_title(repeat, planned)}: {progress.phase}",
                 figures=_figures(progress),
             )
 

@@ -23,11 +23,6 @@ from monitor.contract.verdicts import NoVerdictError, UsageError
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
 
-#: What a repeat takes beside warm-up and window, and a run before its first repeat, in s: on two
-#: quiet cores it is a second less of the one and two of the other.
-_AROUND_S = 2.0
-_BEFORE_S = 8.0
-
 #: Figures of one repeat by name: value and unit.
 Values = dict[str, tuple[float, str]]
 
@@ -92,6 +87,9 @@ class Scenario:
     needs: ClassVar[tuple[str, ...]] = ()
     #: What it proves, as objectives of its own; those of flags or profile come on top.
     proves: ClassVar[tuple[str, ...]] = ()
+    #: The figures that only this scenario has, of `figures` and of `conclude`: each name says what
+    #: it counts or ends with its unit. An objective can speak of these and of those every run has.
+    measures: ClassVar[tuple[str, ...]] = ()
     #: It looks for the load at which the claims, on whatever scenario, cease to hold.
     seeks: ClassVar[bool] = False
 
@@ -117,17 +115,15 @@ class Scenario:
             yield cls.point(asked)
 
     @classmethod
-    def planned(cls, asked: Asked) -> int | None:
-        """How many repeats there will be; None if that depends on how they go."""
-        return asked.repeats
+    def points(cls, asked: Asked) -> tuple[Point, ...]:
+        """Return what the run repeats, each point once; of a search, what it starts with."""
+        steps = cls.steps(msgspec.structs.replace(asked, repeats=1))
+        return (next(steps),) if cls.seeks else tuple(steps)
 
     @classmethod
-    def takes_s(cls, asked: Asked) -> float | None:
-        """About how long the run takes, in s, calibration included; None if that depends."""
-        planned = cls.planned(asked)
-        if planned is None:
-            return None
-        return planned * (asked.warmup_s + asked.window_s + _AROUND_S) + _BEFORE_S
+    def attempts(cls, asked: Asked) -> tuple[int, int] | None:  # noqa: ARG003 - for subclasses
+        """About how many attempts a search takes, least and most; None of all others."""
+        return None
 
     @classmethod
     def figures(cls, seen: Seen) -> Values:  # noqa: ARG003 - for subclasses

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.connecting import chosen, connect_times
+from loadtests.connecting import chosen, connect_times, times
 from loadtests.scenarios import Asked, Scenario, Seen, Values
 from loadtests.schedule.course import Move, Point
 
@@ -33,6 +33,13 @@ class AuthStorm(Scenario):
         "lost = 0",
     )
     needs: ClassVar[tuple[str, ...]] = ("authentication.methods", "tokens.subscribe")
+    measures: ClassVar[tuple[str, ...]] = (
+        "knocks_valid",
+        "knocks_valid_refused",
+        "knocks_altered",
+        "knocks_altered_admitted",
+        *times("authenticate"),
+    )
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

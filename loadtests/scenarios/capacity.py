@@ -10,7 +10,7 @@ from loadtests.bounds import MAX_RATE, SPARE_DESCRIPTORS
 from loadtests.results import RepeatResult
 from loadtests.scenarios import Asked, Scenario, Steps
 from loadtests.schedule.course import Point, steady
-from loadtests.search import CONFIRMATIONS, most
+from loadtests.search import CONFIRMATIONS, most, trials
 from monitor.contract.evidence import Metric
 
 
@@ -34,6 +34,7 @@ class Capacity(Scenario):
         " is its resolution, a tenth: the next step up missed an objective or could not be offered"
     )
     proves: ClassVar[tuple[str, ...]] = ("capacity_clients >= 1", "capacity_events_per_s >= 1")
+    measures: ClassVar[tuple[str, ...]] = ("capacity_clients", "capacity_events_per_s")
     seeks: ClassVar[bool] = True
 
     @classmethod
@@ -50,9 +51,10 @@ class Capacity(Scenario):
         yield from _search("rate", rate, max(1, int(asked.rate)), _most_rate(asked))
 
     @classmethod
-    def planned(cls, asked: Asked) -> int | None:  # noqa: ARG003
-        """It depends."""
-        return None
+    def attempts(cls, asked: Asked) -> tuple[int, int] | None:
+        """Those of both searches."""
+        both = [trials(asked.clients), trials(max(1, int(asked.rate)))]
+        return sum(least for least, _ in both), sum(most for _, most in both)
 
     @classmethod
     def conclude(cls, asked: Asked, results: Sequence[RepeatResult]) -> dict[str, Metric]:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.connecting import chosen, connect_times, counted
+from loadtests.connecting import chosen, connect_times, counted, counts, times
 from loadtests.scenarios import Asked, Scenario, Seen, Values
 from loadtests.schedule.course import Move, Point
 
@@ -26,6 +26,7 @@ class Churn(Scenario):
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 500.0
     proves: ClassVar[tuple[str, ...]] = ("joins_refused = 0", "lost = 0", "duplicated = 0")
+    measures: ClassVar[tuple[str, ...]] = (*counts("joins"), *times("join"))
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.connecting import chosen, connect_times, counted
+from loadtests.connecting import chosen, connect_times, counted, counts, times
 from loadtests.scenarios import Asked, Scenario, Seen, Values
 from loadtests.schedule.course import Move, Point
 
@@ -26,6 +26,13 @@ class ConnectStorm(Scenario):
     warmup_s: ClassVar[float] = 0.5
     window_s: ClassVar[float] = 5.0
     proves: ClassVar[tuple[str, ...]] = ("connections_refused = 0", "lost = 0")
+    measures: ClassVar[tuple[str, ...]] = (
+        *counts("connections"),
+        *times("connect"),
+        "connections_offered_per_s",
+        "connections_admitted_per_s",
+        "storm_over_s",
+    )
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

@@ -33,8 +33,3 @@ class Fanout(Scenario):
                     point = steady(clients, rate, asked.warmup_s, asked.window_s)
                     label = f"c{clients}_r{rate:g}".replace(".", "_")
                     yield msgspec.structs.replace(point, label=label)
-
-    @classmethod
-    def planned(cls, asked: Asked) -> int | None:
-        """As many as the matrix has points, times the repeats."""
-        return sum(1 for _ in cls.steps(asked))

@@ -46,6 +46,14 @@ class LimitFlood(Scenario):
         "promises.requests_per_window",
         "promises.connections_per_address",
     )
+    measures: ClassVar[tuple[str, ...]] = (
+        "requests_in_window_max",
+        "requests_excess",
+        "connections_at_once_max",
+        "connections_excess",
+        "strangers_offered",
+        "strangers_refused",
+    )
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

@@ -36,6 +36,18 @@ class ReconnectStorm(Scenario):
         "lost = 0",
     )
     needs: ClassVar[tuple[str, ...]] = ("start", "publish.acknowledged")
+    measures: ClassVar[tuple[str, ...]] = (
+        "clients_cut_off",
+        "events_void",
+        "clients_not_back",
+        "clients_not_level",
+        "tries_to_return",
+        "first_live_s",
+        "all_live_s",
+        "all_level_s",
+        "target_storm_cpu_peak_percent",
+        "target_storm_rss_peak_bytes",
+    )
 
     @classmethod
     def steps(cls, asked: Asked) -> Steps:
@@ -48,11 +60,6 @@ class ReconnectStorm(Scenario):
                     backoff=backoff,
                     moves=(Move(asked.window_s * _RESTART, "restart"),),
                 )
-
-    @classmethod
-    def planned(cls, asked: Asked) -> int | None:
-        """Two a repeat."""
-        return len(_BACKOFFS) * asked.repeats
 
     @classmethod
     def lacks(cls, target: Target) -> str | None:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.connecting import chosen, connect_times
+from loadtests.connecting import chosen, connect_times, times
 from loadtests.scenarios import Asked, Scenario, Seen, Values
 from loadtests.schedule.course import Move, Point
 
@@ -29,6 +29,12 @@ class Resume(Scenario):
         "reordered = 0",
     )
     needs: ClassVar[tuple[str, ...]] = ("resume",)
+    measures: ClassVar[tuple[str, ...]] = (
+        "resumes_offered",
+        "resumes_refused",
+        "resumes_recovered",
+        *times("resume"),
+    )
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

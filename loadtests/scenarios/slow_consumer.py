@@ -23,6 +23,16 @@ class SlowConsumer(Scenario):
     clients: ClassVar[int] = 50
     rate: ClassVar[float] = 1000.0
     proves: ClassVar[tuple[str, ...]] = ("deliveries_slow_lost = 0", "lost = 0")
+    measures: ClassVar[tuple[str, ...]] = (
+        "clients_slow",
+        "clients_slow_closed",
+        "deliveries_slow_expected",
+        "deliveries_slow_received",
+        "deliveries_slow_thinned",
+        "deliveries_slow_lost",
+        "stalled_from_s",
+        "stalled_to_s",
+    )
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

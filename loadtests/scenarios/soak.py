@@ -29,6 +29,11 @@ class Soak(Scenario):
         " `target_rss_slope_low_bytes_per_h` to `target_rss_slope_high_bytes_per_h`"
     )
     proves: ClassVar[tuple[str, ...]] = ("lost = 0", "deaths = 0")
+    measures: ClassVar[tuple[str, ...]] = (
+        "target_rss_slope_bytes_per_h",
+        "target_rss_slope_low_bytes_per_h",
+        "target_rss_slope_high_bytes_per_h",
+    )
 
     @classmethod
     def figures(cls, seen: Seen) -> Values:

@@ -30,6 +30,7 @@ class Spike(Scenario):
     rate: ClassVar[float] = 2500.0
     window_s: ClassVar[float] = 15.0
     proves: ClassVar[tuple[str, ...]] = ("lost = 0",)
+    measures: ClassVar[tuple[str, ...]] = ("before_p99_us", "spike_p99_us", "recovery_s")
 
     @classmethod
     def point(cls, asked: Asked) -> Point:

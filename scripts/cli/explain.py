@@ -9,6 +9,9 @@ from monitor.contract.verdicts import ExitCode, UsageError
 from scripts.cli.app import REFERENCE_TARGET, app
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loadtests.scenarios import Asked, Scenario
     from monitor.contract.claims import Claim
 
 
@@ -47,7 +50,8 @@ def _check(name: str) -> str | None:
 
 
 def _scenario(name: str) -> str | None:
-    from loadtests.plan import objectives_of
+    from loadtests.objectives import objectives_of
+    from loadtests.plan import asked_of, extent_of
     from loadtests.scenarios import discover
     from monitor.contract.target import load_target
 
@@ -55,7 +59,9 @@ def _scenario(name: str) -> str | None:
     if found is None:
         return None
     claims = [one.id for one in _claims() if one.scenario == name]
-    objectives = objectives_of(found, load_target(REFERENCE_TARGET))
+    asked = asked_of(found, load_target(REFERENCE_TARGET))
+    objectives = objectives_of(found, asked)
+    extent = extent_of(found, asked)
     judged = ["its claims"] if claims else []
     judged += [one.id.removeprefix("objective: ") for one in objectives]
     return "\n".join(
@@ -64,15 +70,32 @@ def _scenario(name: str) -> str | None:
             "",
             (
                 f"offers: {found.clients:,} clients, {found.rate:,.0f} events/s at most;"
-                f" {found.window_s:g} s at a time, after {found.warmup_s:g} s of warm-up"
+                f" {extent.offered}, each after {found.warmup_s:g} s of warm-up; {extent.takes}"
             ),
             f"repeats: {found.repeats}: {found.once or _REPEATED}",
             f"needs:  {', '.join(found.needs) or 'a profile that says how to publish'}",
             f"claims: {', '.join(claims) or 'none of the reference monitor rests on it'}",
             f"judged: {'; '.join([*judged, 'what flags or the profile add'])}",
+            *_figures(found, asked),
             f"repeat: wsproof load {name}",
         ]
     )
+
+
+def _figures(scenario: "type[Scenario]", asked: "Asked") -> "Iterator[str]":
+    """Name what objectives can speak of."""
+    from loadtests.vocabulary import figures_of, of_each_point, points_of
+
+    points, own = points_of(scenario, asked), scenario.measures
+    each = of_each_point(scenario) if points else ()
+    of_points = {f"{point}_{name}" for point in points for name in each}
+    shared = figures_of(scenario, asked).keys() - of_points - set(own)
+    yield f"figures: {', '.join((*own, *sorted(shared)))}"
+    if points:
+        yield (
+            f"points: {', '.join(points)}; each after the point's name ({points[-1]}_{each[0]}):"
+            f" {', '.join(sorted(each))}"
+        )
 
 
 def _claim(name: str) -> str | None:

@@ -13,8 +13,10 @@ from scripts.cli.app import DEFAULT_RUNS, REFERENCE_TARGET, RunsOption, app
 from scripts.failure import meaning
 
 if TYPE_CHECKING:
+    from loadtests.catalogue import Entry
     from loadtests.plan import Plan
     from monitor.contract.evidence import RunRecord
+    from monitor.contract.target import Target
     from reports.build import Report
 
 
@@ -68,7 +70,7 @@ def load(
     from scripts.load_display import display
 
     if listing:
-        return _list(as_json=as_json)
+        return _list(load_target(target), as_json=as_json)
     if scenario is None:
         raise UsageError("load: which scenario? `wsproof load --list` describes them")
     plan = make_plan(
@@ -103,30 +105,36 @@ def load(
     return code
 
 
-def _list(*, as_json: bool) -> int:
-    from loadtests.scenarios import discover
+def _list(target: "Target", *, as_json: bool) -> int:
+    """Say what a default run of each scenario does on a target, or what it would need."""
+    from loadtests.catalogue import entries
 
-    scenarios = discover()
+    found = entries(target)
     if as_json:
-        print(json.dumps({name: one.title() for name, one in scenarios.items()}))
-    else:
-        for name, one in scenarios.items():
-            times = f"{one.repeats} × {one.window_s:g} s"
-            print(f"{name:15} {times:9} {one.title()}")
-        print(
-            "\nFive repeats span an interval; `wsproof explain NAME` says why one has a single one."
-        )
+        print(json.dumps({one.name: one.document() for one in found}))
+        return ExitCode.HOLDS
+    does = [
+        f"needs {one.lacks}" if one.lacks else f"{one.extent.offered}, {one.extent.takes}"
+        for one in found
+    ]
+    for one, said in zip(found, does, strict=True):
+        print(f"{one.name:15}  {said:{max(map(len, does))}}  {one.title}")
+    lacking = f" What {target.path.name} lacks: docs/targets.md." if _lacks_any(found) else ""
+    print(
+        "\nRepeats × measured window, and how long it takes in all. Five repeats span an interval;"
+        f" `wsproof explain NAME` says why one has a single one.{lacking}"
+    )
     return ExitCode.HOLDS
+
+
+def _lacks_any(entries: "list[Entry]") -> bool:
+    return any(one.lacks for one in entries)
 
 
 def _intention(plan: "Plan") -> str:
     offered = f"{plan.scenario.name()}: {plan.clients} clients, {plan.rate:g} events/s"
-    if plan.takes_s is None:
-        return f"{offered}, {plan.window_s:g} s a try against {plan.target.name}"
-    return (
-        f"{offered}, {plan.planned} × {plan.window_s:g} s against {plan.target.name};"
-        f" about {plan.takes_s:.0f} s"
-    )
+    extent = plan.extent
+    return f"{offered}, {extent.offered} against {plan.target.name}; {extent.takes}"
 
 
 def _print_outcome(

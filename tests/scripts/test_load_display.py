@@ -7,7 +7,7 @@ from scripts.load_display import display
 
 
 def test_a_repeat_too_short_for_figures_is_not_told_those_of_the_one_before(capsys):
-    plan = SimpleNamespace(planned=2)
+    plan = SimpleNamespace(extent=SimpleNamespace(planned=2))
     with display(plan) as tell:
         tell(1, Progress("measuring", 0.5, 4, 100.0, 2500.0, 0, 800.0))
         tell(1, Progress("draining", 1.0, 4, 0.0, None, 0))

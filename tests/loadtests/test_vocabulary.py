@@ -1,0 +1,130 @@
+"""The figures a scenario says it has are those its runs have, and no objective speaks of others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loadtests.connecting import times
+from loadtests.measure import measure
+from loadtests.plan import Plan
+from loadtests.scenarios import discover
+from loadtests.vocabulary import figures_of
+from monitor.contract import verdicts
+from monitor.contract.evidence import load_run
+from monitor.contract.verdicts import UsageError
+from tests.loadtests.conftest import NULL_SERVER
+
+MONITOR = Path(verdicts.__file__).parents[1] / "target.toml"
+
+Profile = Callable[..., Path]
+MakePlan = Callable[..., Plan]
+
+#: How each is shown in little time; of the rest, the plan's own small load will do.
+SHORTLY: dict[str, dict[str, object]] = {
+    # Nothing holds: the search is over soon, and has an answer.
+    "capacity": {"clients": 1, "rate": 20.0, "objectives": ("events_sent < 0",)},
+    # So long that p99 of what is looked at every 4 ms means something.
+    "chapter": {"rate": 800.0, "window_s": 5.0},
+    "churn": {"clients": 10, "window_s": 3.0},
+    "connect-storm": {"clients": 25, "window_s": 2.5},
+    "fanout": {"window_s": 0.5, "clients": 10},
+    # So long that an address asks for more than it is promised.
+    "limit-flood": {"window_s": 12.0},
+    "reconnect-storm": {"window_s": 6.0},
+    "resume": {"window_s": 3.0},
+    "slow-consumer": {"window_s": 2.0},
+    "soak": {"window_s": 4.0},
+    "spike": {"window_s": 5.0, "rate": 2000.0},
+}
+
+#: A percentile takes many, and who recovers in time is another matter.
+_SOMETIMES = {
+    name
+    for prefix in ("authenticate", "connect", "join", "resume")
+    for name in times(prefix)
+    if not name.endswith("_max_us")
+} | {"recovery_s"}
+
+
+def run_shortly(plan: MakePlan, name: str, runs: Path) -> tuple[Plan, dict[str, str]]:
+    """Run a scenario; return what was planned and the units of the figures it wrote."""
+    made = plan(MONITOR, name, **SHORTLY.get(name, {}))
+    path = measure(made, runs, command="a test", seed=1, ui=False, tell=lambda *_: None)
+    record = load_run(path).record
+    return made, {figure: metric.unit for figure, metric in record.metrics.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", discover())
+def test_a_scenario_has_the_figures_it_says_it_has(
+    plan: MakePlan, tmp_path: Path, name: str
+) -> None:
+    made, written = run_shortly(plan, name, tmp_path / "runs")
+    said = figures_of(made.scenario, made.asked)
+    assert {figure: said.get(figure) for figure in written} == written
+    assert set(made.scenario.measures) - written.keys() <= _SOMETIMES
+    if name == "chapter":  # what every run has, but for what takes more events, moves or hosts
+        few = {figure for figure in said if figure.endswith(("_p999_us", "_p9999_us"))}
+        assert said.keys() - written.keys() == few | {"clock_bound_us", "moves_lag_p99_us"}
+
+
+def refusal(profile: Profile, plan: MakePlan, text: str, name: str = "chapter") -> str:
+    with pytest.raises(UsageError) as refused:
+        plan(profile(NULL_SERVER), name, objectives=(text,))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("p98 < 20 ms", "chapter", "no run of chapter has a figure 'p98'; did you mean 'p99'?"),
+        ("respons_p99_us < 20 ms", "chapter", "did you mean 'response_p99_us'?"),
+        ("bananas = 0", "chapter", "'bananas'. It has mean, p50, p90"),
+        ("joins_refused = 0", "chapter", "'joins_refused', only one of churn. It has mean"),
+        ("joins_refusd = 0", "churn", "of its own joins_offered, joins_refused, join_p50_us"),
+        # Of several points each has its own, and there is none of all.
+        ("rate > 10", "fanout", "did you mean 'c4_r200_events_per_s'?"),
+        ("rate > 10", "capacity", "did you mean 'capacity_events_per_s'?"),
+        ("c4_r300_events_per_s > 10", "fanout", "'c4_r200_events_per_s'"),
+    ],
+)
+def test_an_objective_on_what_is_never_measured_is_refused(
+    profile: Profile, plan: MakePlan, text: str, name: str, said: str
+) -> None:
+    message = refusal(profile, plan, text, name)
+    assert message.startswith(f"objective {text!r}: no run of {name} has a figure ")
+    assert said in message
+    assert message.endswith(f"`wsproof explain {name}` names them all")
+
+
+def test_so_is_one_of_the_profile_which_is_named(profile: Profile, plan: MakePlan) -> None:
+    path = profile(NULL_SERVER)
+    path.write_text('objectives = ["p98 < 20 ms"]\n' + path.read_text())
+    with pytest.raises(UsageError, match=r"`objectives` of target profile target.toml; --obj"):
+        plan(path)
+    assert plan(path, objectives=("p99 < 20 ms",)).objectives[0].metric == "response_p99_us"
+
+
+@pytest.mark.parametrize("text", ["rss < 100 MB", "median_receiver_p99_us < 5 ms", "p9999 < 1 s"])
+def test_what_is_measured_only_sometimes_may_be_asked_for(
+    profile: Profile, plan: MakePlan, text: str
+) -> None:
+    assert plan(profile(NULL_SERVER), objectives=(text,)).objectives
+
+
+def test_a_figure_of_one_point_has_the_unit_of_that_figure(
+    profile: Profile, plan: MakePlan
+) -> None:
+    asked = plan(profile(NULL_SERVER), "fanout", objectives=("c4_r200_events_per_s > 10",))
+    (objective,) = (one for one in asked.objectives if one.metric.startswith("c4_"))
+    assert objective.unit == "events/s"
+
+
+def test_where_there_is_but_one_point_figures_have_no_prefix(
+    profile: Profile, plan: MakePlan
+) -> None:
+    asked = plan(profile(NULL_SERVER), "fanout", clients=1, rate=0.1, window_s=20.0).asked
+    known = figures_of(discover()["fanout"], asked)
+    assert known["events_per_s"] == "events/s"
+    assert not [name for name in known if name.startswith("c1_")]
