@@ -358,6 +358,7 @@ class Conductor:
                     if room_bytes and backlog.queue_bytes is not None
                     else None
                 ),
+                receive_room_bytes=room_bytes or None,
                 moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),

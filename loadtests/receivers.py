@@ -22,6 +22,7 @@ from loadtests.accounting.latencies import Latencies
 from loadtests.accounting.ledger import Ledger
 from loadtests.accounting.looplag import LoopLag
 from loadtests.accounting.unread import Backlog, Unread, left_in, room_of
+from loadtests.bounds import RECEIVE_BUFFER_BYTES
 from loadtests.connections.connection import Connection, Position, Stage
 from loadtests.connections.tls import Tls, tls_context
 from loadtests.schedule.timetable import now_ns
@@ -29,9 +30,6 @@ from loadtests.subscriber import Subscriber
 from monitor.contract.target import Credentials, Target
 
 READ_BYTES = 262_144
-
-#: Kernel buffer of each receiver: a pause of the generator must not push back on the target.
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 
 #: That of one who will stop reading: what the kernel takes on its behalf is not the service's.
 STALLING_BUFFER_BYTES = 65_536

@@ -111,6 +111,8 @@ class Part(msgspec.Struct, frozen=True):
     unread_p99_bytes: float | None = None
     unread_max_bytes: int | None = None
     queue_fill_max_percent: float | None = None
+    #: The size of each receive buffer, as the kernel made it.
+    receive_room_bytes: int | None = None
 
 
 class IntervalPassage(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from statistics import median
 import msgspec
 
 from loadtests.accounting.histogram import PERCENTILES, Recorder
-from loadtests.bounds import DEFAULT_BOUND_US
+from loadtests.bounds import DEFAULT_BOUND_US, RECEIVE_BUFFER_BYTES
 from loadtests.results import RepeatResult
 from monitor.contract.verdicts import RunVerdict
 
@@ -188,8 +188,8 @@ def _broken(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> 
         reasons.append(
             f"a receive buffer of the generator was {fill_percent:.0f} % full"
             f" ({QUEUE_FILL_PERCENT:.0f} % is the most that certainly holds up no target): what the"
-            " target sent late or left out may be the generator's doing; offer less, or pass more"
-            " --workers"
+            " target sent late or left out may be the generator's doing; give each process fewer"
+            f" clients (more --workers, or fewer --clients) or offer less{_room_bounded(results)}"
         )
     if bounds_us and bound_us < CROWDED_BOUND_US:
         reasons += _crowded(results)
@@ -202,6 +202,19 @@ def _broken(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> 
             " together"
         )
     return reasons
+
+
+def _room_bounded(results: Sequence[RepeatResult]) -> str:
+    """Say how to make the receive buffers larger, if it is the kernel that keeps them small."""
+    rooms = [one.part.receive_room_bytes for one in results if one.part.receive_room_bytes]
+    granted = min(rooms, default=2 * RECEIVE_BUFFER_BYTES) // 2
+    if granted >= RECEIVE_BUFFER_BYTES:
+        return ""
+    return (
+        f"; net.core.rmem_max bounds the buffer to {granted:,} bytes of the"
+        f" {RECEIVE_BUFFER_BYTES:,} asked for:"
+        f" `sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}`"
+    )
 
 
 def _receivers_late(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> list[str]:

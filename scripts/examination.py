@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadtests.bounds import SPARE_DESCRIPTORS
-from loadtests.receivers import RECEIVE_BUFFER_BYTES
+from loadtests.bounds import RECEIVE_BUFFER_BYTES, SPARE_DESCRIPTORS
 from loadtests.scenarios import find
 from scripts.host import Host
 
@@ -105,8 +104,10 @@ def _kernel(host: Host) -> Iterator[Finding]:
         "receive buffer",
         host.receive_buffer_bytes,
         RECEIVE_BUFFER_BYTES,
-        "bytes, so that a pause of the generator does not push back on the target",
-        f"sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}",
+        "bytes, so that a pause of the generator does not push back on the target: a run is"
+        " INVALID once a quarter of one is unread",
+        f"sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}"
+        "  # or fewer clients a process (--workers)",
     )
     yield _at_least(
         "ephemeral ports",

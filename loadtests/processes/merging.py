@@ -54,6 +54,9 @@ def merge(parts: Sequence[Part]) -> Part:
         slow=_slow(parts),
         returns=tuple(one for part in parts for one in part.returns),
         void=max(part.void for part in parts),
+        receive_room_bytes=min(
+            (part.receive_room_bytes for part in parts if part.receive_room_bytes), default=None
+        ),
         **{name: _worst(parts, name) for name in _WORST},
     )
 

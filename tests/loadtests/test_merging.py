@@ -51,14 +51,19 @@ def test_a_merged_histogram_is_that_of_all_values(one: list[int], other: list[in
 
 
 def test_counts_add_up_and_nothing_is_averaged() -> None:
-    busier = msgspec.structs.replace(part([1, 2, 3]), unread_max_bytes=700)
-    fuller = msgspec.structs.replace(part([4], clients=5), queue_fill_max_percent=3.0)
+    busier = msgspec.structs.replace(
+        part([1, 2, 3]), unread_max_bytes=700, receive_room_bytes=8_000
+    )
+    fuller = msgspec.structs.replace(
+        part([4], clients=5), queue_fill_max_percent=3.0, receive_room_bytes=9_000
+    )
     whole = merge([busier, fuller])
     assert (whole.offered, whole.admitted, whole.held) == (7, 7, 7)
     assert (whole.expected, whole.received, whole.lost) == (6, 4, 2)
     assert whole.rss_bytes == 2000
     assert whole.cpu_percent == 50.0  # the busiest: each has a core of its own
     assert (whole.unread_max_bytes, whole.queue_fill_max_percent) == (700, 3.0)
+    assert whole.receive_room_bytes == 8_000  # the tightest
     assert len(whole.admissions) == 2
     assert whole.intervals[0] == IntervalPart(7, 6, 4, {5: 2, 7: 4}, {5: 6}, 4)
 

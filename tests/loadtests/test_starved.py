@@ -69,5 +69,6 @@ def test_what_piles_up_while_the_receivers_are_away_is_found_and_judged(
     assert (steady.unread_max_bytes or 0) > 200_000
     assert (part.unread_p99_bytes or 0) > (steady.unread_p99_bytes or 0)
     assert (part.queue_fill_max_percent or 0) >= QUEUE_FILL_PERCENT
+    assert (part.receive_room_bytes or 0) > 0
     reasons = reasons_against(paused, made.bounds_us)
     assert any("a receive buffer of the generator was" in one for one in reasons)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from loadtests.accounting.histogram import Recorder
+from loadtests.bounds import RECEIVE_BUFFER_BYTES
 from loadtests.results import Admission, HostLoad, Part, Passage, RepeatResult
 from loadtests.validity import (
     GENERATOR_CPU_PERCENT,
@@ -152,6 +153,22 @@ def test_receivers_that_may_have_held_up_the_target_make_the_run_invalid() -> No
     judged = judge(*[GOOD] * 4, filled(QUEUE_FILL_PERCENT), bounds_us={})
     assert judged.verdict is RunVerdict.INVALID
     assert "buffer of the generator was 25 % full" in judged.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("room_bytes", "bounded"),
+    [(2 * RECEIVE_BUFFER_BYTES, False), (425_984, True), (None, False)],
+)
+def test_a_full_receive_buffer_says_what_to_do_and_whether_the_kernel_bounds_it(
+    room_bytes: int | None, bounded: bool
+) -> None:
+    full = filled(60)
+    full = replace(full, part=replace(full.part, receive_room_bytes=room_bytes))
+    (reason,) = judge(*[GOOD] * 4, full, bounds_us={}).reasons
+    assert "give each process fewer clients (more --workers, or fewer --clients)" in reason
+    sysctl = f"`sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}`"
+    assert (sysctl in reason) is bounded
+    assert ("bounds the buffer to 212,992 bytes" in reason) is bounded
 
 
 def crowded(busy_percent: float, others_percent: float) -> RepeatResult:

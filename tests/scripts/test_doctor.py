@@ -57,6 +57,13 @@ def test_each_lack_is_named_with_what_mends_it(
     assert mend in found[name].mend
 
 
+def test_of_a_small_receive_buffer_it_says_what_comes_of_it() -> None:
+    small = examine(replace(GOOD, receive_buffer_bytes=212_992))
+    (found,) = (one for one in small if one.name == "receive buffer")
+    assert "a run is INVALID once a quarter of one is unread" in found.wanted
+    assert "fewer clients a process (--workers)" in found.mend
+
+
 def test_what_a_system_does_not_have_is_not_held_against_it() -> None:
     bare = replace(
         GOOD,
