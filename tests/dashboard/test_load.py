@@ -63,12 +63,30 @@ def test_a_tab_that_stands_still_is_told_what_it_was_not_sent(
     publish(monitor, start("last", run="r"))
     dashboard.wait_text(".phase h3", "last")
     dashboard.wait_text("#gap-text", why)
+    dashboard.page.evaluate(ALL_COUNTED, total)  # what it shows of "last" may come before the rest
     received, missed = dashboard.counts()
     assert missed > 0
     assert received + missed == total
     gaps = [event for event in dashboard.download() if event["type"] == "gap"]
     assert sum(gap["omitted"] for gap in gaps) == missed
     assert dashboard.text("#state-word") == "Live"
+
+
+ALL_COUNTED = """
+(total) => new Promise((resolve, reject) => {
+  const counts = document.querySelector("#counts");
+  const look = () => {
+    const [received, missed] = ["received", "missed"].map((what) => {
+      const found = counts.innerText.match(new RegExp(`([0-9,]+)( events?)? ${what}`));
+      return found ? Number(found[1].replaceAll(",", "")) : 0;
+    });
+    if (received + missed === total) resolve();
+  };
+  new MutationObserver(look).observe(counts, {subtree: true, childList: true, characterData: true});
+  setTimeout(() => reject(new Error(`not ${total}, but ${counts.innerText}`)), 30_000);
+  look();
+})
+"""
 
 
 STAND_STILL = """

@@ -20,23 +20,14 @@ MONITOR = Path(verdicts.__file__).parents[1] / "target.toml"
 Profile = Callable[..., Path]
 MakePlan = Callable[..., Plan]
 
-#: How each is shown in little time; of the rest, the plan's own small load will do.
+#: How each is shown in little time: what every run has, and two with figures of their own.
 SHORTLY: dict[str, dict[str, object]] = {
-    # Nothing holds: the search is over soon, and has an answer.
-    "capacity": {"clients": 1, "rate": 20.0, "objectives": ("events_sent < 0",)},
     # So long that p99 of what is looked at every 4 ms means something.
     "chapter": {"rate": 800.0, "window_s": 5.0},
-    "churn": {"clients": 10, "window_s": 3.0},
     "connect-storm": {"clients": 25, "window_s": 2.5},
-    "fanout": {"window_s": 0.5, "clients": 10},
-    # So long that an address asks for more than it is promised.
-    "limit-flood": {"window_s": 12.0},
-    "reconnect-storm": {"window_s": 6.0},
-    "resume": {"window_s": 3.0},
     "slow-consumer": {"window_s": 2.0},
-    "soak": {"window_s": 4.0},
-    "spike": {"window_s": 5.0, "rate": 2000.0},
 }
+
 
 #: A percentile takes many, and who recovers in time is another matter.
 _SOMETIMES = {
@@ -49,14 +40,14 @@ _SOMETIMES = {
 
 def run_shortly(plan: MakePlan, name: str, runs: Path) -> tuple[Plan, dict[str, str]]:
     """Run a scenario; return what was planned and the units of the figures it wrote."""
-    made = plan(MONITOR, name, **SHORTLY.get(name, {}))
+    made = plan(MONITOR, name, **SHORTLY[name])
     path = measure(made, runs, command="a test", seed=1, ui=False, tell=lambda *_: None)
     record = load_run(path).record
     return made, {figure: metric.unit for figure, metric in record.metrics.items()}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", discover())
+@pytest.mark.parametrize("name", SHORTLY)
 def test_a_scenario_has_the_figures_it_says_it_has(
     plan: MakePlan, tmp_path: Path, name: str
 ) -> None:
