@@ -187,6 +187,8 @@ class Monitor:
         """Decide on a readable request; a person is refused in words."""
         decided = self._admissions.judge(asked, connection.entered, refusal, self.now())
         if isinstance(decided, Admission):
+            if decided.session.grant is not None:
+                self.metrics.authentications += 1
             return decided
         html = asked.prefers_html and not asked.upgrade
         return negotiated(decided, html=html, now=self.wall_time())

@@ -147,7 +147,8 @@ def translated(path: Path) -> Iterator[None]:
             raise RepeatedIdError(stored) from error
         raise ValueError(stored) from error
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in _DEVICE_ERRORS:
+        code = getattr(error, "sqlite_errorcode", None)  # errors of the module itself have none
+        if code is not None and code & 0xFF in _DEVICE_ERRORS:
             raise JournalFullError(
                 f"journal {path}: nothing can be stored: {error}; make space in its folder, events"
                 " are refused until then"

@@ -80,11 +80,10 @@ class Redactor:
         self._follow(text)
         if not may_be_sensitive(joined):
             return text, 0
-        both, found = redact(joined)
-        if not found:
-            return text, 0
+        # By itself in any case: what begins a word shows only there if a word came before.
         alone, count = redact(text)
-        if both == redact(tail)[0] + alone:
+        both, found = redact(joined)
+        if not found or both == redact(tail)[0] + alone:
             return alone, count
         kept = _common_end(both, alone)
         if len(kept) == len(alone):  # it shows what the text before was: its first word goes

@@ -151,6 +151,12 @@ def test_runs_and_phases_are_bounded_and_the_longest_unchanged_give_way(path: Pa
     journal.close()
 
 
+def test_a_journal_found_damaged_may_be_closed_all_the_same(journal: Journal) -> None:
+    journal.append([entry(1)])
+    assert "damaged: a hole" in str(journal.damaged("a hole"))
+    journal.close()
+
+
 # Bounds
 
 

@@ -329,6 +329,21 @@ def test_the_time_grows_no_faster_than_the_text(unit: str, end: str) -> None:
 # neutralise
 
 
+@pytest.mark.parametrize("before", ["saved", "run 7", "disk", "é", "/srv/data"])
+@pytest.mark.parametrize(
+    "text", ["/home/maria/m/2.ckpt", "Bearer abcdefghijklmnop123456", "sk-" + "a1B2" * 10]
+)
+def test_a_secret_is_found_whatever_came_before_it(before: str, text: str) -> None:
+    assert redact(text)[1] == 1
+    redactor = Redactor()
+    assert redactor.redact(before) == (before, 0)
+    clean, found = redactor.redact(text)
+    assert found >= 1
+    assert "maria" not in clean
+    assert text[-12:] not in clean or text.startswith("/home")
+    assert not Redactor().lets_pass([before, text])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
