@@ -13,7 +13,14 @@ import msgspec
 from msgspec import UNSET
 
 from monitor.events import Event, PhaseState, state_of, tells_state
-from monitor.phaseindex import MAX_PHASES, MAX_RUNS, PhaseIndex, PhaseName
+from monitor.phaseindex import (
+    MAX_PHASES,
+    MAX_RUNS,
+    MAX_STATE_BYTES,
+    Change,
+    PhaseIndex,
+    PhaseName,
+)
 
 #: The head of the lists is cut once this many forgotten entries stand there, so that trimming
 #: costs amortised constant time an entry.
@@ -77,7 +84,7 @@ class Snapshot(NamedTuple):
 
 
 #: The offset of an event that tells a phase's state, and the event.
-_Change = tuple[int, Event]
+_Told = tuple[int, Event]
 
 
 class EventLog:
@@ -89,6 +96,7 @@ class EventLog:
         max_bytes: frames beyond this many bytes are forgotten, oldest first.
         max_runs: runs whose phase states are kept, newest first.
         max_phases: phases kept a run.
+        max_state_bytes: of all phase states kept, as JSON.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class EventLog:
         max_bytes: int = 4 * 2**20,
         max_runs: int = MAX_RUNS,
         max_phases: int = MAX_PHASES,
+        max_state_bytes: int = MAX_STATE_BYTES,
     ) -> None:
         self.epoch = epoch
         self.last = last
@@ -108,8 +117,10 @@ class EventLog:
         self._about: list[About] = []
         self._abouts: dict[tuple[str, str | None, str | None], About] = {}
         self._dead = 0  # forgotten entries still at the head of the lists
-        self._phases: PhaseIndex[_Change] = PhaseIndex(max_runs=max_runs, max_phases=max_phases)
-        self._by_offset: list[_Change] | None = None  # the phase states, while nothing changes
+        self._phases: PhaseIndex[_Told] = PhaseIndex(
+            max_runs=max_runs, max_phases=max_phases, max_bytes=max_state_bytes
+        )
+        self._by_offset: list[_Told] | None = None  # the phase states, while nothing changes
 
     @property
     def first(self) -> int:
@@ -135,14 +146,18 @@ class EventLog:
             self._dead = 0
         return self.last
 
-    def note(self, changes: Iterable[tuple[int, Event]]) -> None:
+    def note(self, accepted: Iterable[tuple[int, Event, int]]) -> None:
         """Fold accepted events, complete and in order, into the phase states.
 
-        Each comes with the offset it was appended at.
+        Each comes with the offset it was appended at, and the bytes of its JSON.
         """
         self._by_offset = None
         self._phases.note_all(
-            [(_phase(change[1]), change) for change in changes if tells_state(change[1])]
+            [
+                Change(_phase(event), (offset, event), size)
+                for offset, event, size in accepted
+                if tells_state(event)
+            ]
         )
 
     def progress(self, event: Event) -> int | float:

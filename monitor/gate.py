@@ -29,11 +29,12 @@ MAX_EXPLAINED = 2
 class Pass:
     """What one connection holds of the gate's resources; given back once, whole."""
 
-    __slots__ = ("counted", "explained", "key", "refusing", "slot")
+    __slots__ = ("counted", "explained", "key", "refusing", "slot", "unnamed")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.slot = False
+        self.unnamed = False  # its slot is counted for no address
         self.refusing = False
         self.explained = False
         self.counted = False
@@ -75,6 +76,13 @@ class Gate:
         self._take_slot(entered)
         return entered
 
+    def unname(self, entered: Pass) -> None:
+        """Count a proxy's connection for no address: the proxy has no limit of its own."""
+        self.leave_slot(entered)
+        entered.slot = entered.unnamed = self._slots.acquire_unnamed()
+        if not entered.slot:
+            self._refuse(entered)
+
     def identify(self, entered: Pass, peer: str, forwarded_for: Sequence[str]) -> None:
         """Count the connection under the client a trusted proxy names, not under the proxy."""
         self.leave_slot(entered)
@@ -111,9 +119,11 @@ class Gate:
 
     def leave_slot(self, entered: Pass) -> None:
         """Take back the slot, or the place among the refused."""
-        if entered.slot:
+        if entered.unnamed:
+            self._slots.release_unnamed()
+        elif entered.slot:
             self._slots.release(entered.key)
-            entered.slot = False
+        entered.slot = entered.unnamed = False
         if entered.refusing:
             _decrease(self._refusing, entered.key)
             self._refusing_in_all -= 1
@@ -143,9 +153,12 @@ class Gate:
     def _take_slot(self, entered: Pass) -> None:
         entered.slot = self._slots.acquire(entered.key)
         if not entered.slot:
-            entered.refusing = True
-            self._refusing[entered.key] = self._refusing.get(entered.key, 0) + 1
-            self._refusing_in_all += 1
+            self._refuse(entered)
+
+    def _refuse(self, entered: Pass) -> None:
+        entered.refusing = True
+        self._refusing[entered.key] = self._refusing.get(entered.key, 0) + 1
+        self._refusing_in_all += 1
 
 
 def _decrease(counts: dict[str, int], key: str) -> None:

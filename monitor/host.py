@@ -8,15 +8,12 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 
-import msgspec
 from websockets.http11 import Request
 
 from monitor import wire
 from monitor.admission import Admission, Admissions, Refusal
 from monitor.authority import Authority
 from monitor.connection import Connection
-from monitor.eventlog import About, EventLog
-from monitor.events import StoredEvent, restore
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
@@ -26,6 +23,7 @@ from monitor.journalfile import JournalError
 from monitor.metrics import Metrics, rss_bytes
 from monitor.pages import Answer, Pages, negotiated, problem
 from monitor.publication import Publications
+from monitor.reload import reload
 from monitor.session import Close, Store, Stream
 from monitor.settings import Settings
 from monitor.statefolder import StateFolder
@@ -90,8 +88,8 @@ class Monitor:
             synchronous=settings.synchronous,
         )
         self._prune_at = clock()
-        self._prune_failing = False
-        self._log = _reload(self._journal, settings)
+        self._journal_failing = False
+        self._log = reload(self._journal, settings, wall())
         self._fanout = Fanout(self._log, self._schedule)
         self._flush_scheduled = False
         self._publications = Publications(
@@ -157,9 +155,7 @@ class Monitor:
         self._connections.add(connection)
         connection.entered = self._gate.enter(peer)
         if self._gate.proxied(peer):
-            # The proxy itself has no limit; its client is known once the headers are there.
-            self._gate.leave_slot(connection.entered)
-            return None
+            self._gate.unname(connection.entered)  # its client is known once the headers are there
         return self._without_slot(connection)
 
     def identify(self, connection: Connection, request: Request | None) -> Refusal | None:
@@ -287,7 +283,7 @@ class Monitor:
         self._incidents.sweep(now)
         if now >= self._prune_at:
             self._prune_at = now + _PRUNE_S
-            self._prune()
+            self._keep_journal()
 
     def drain(self) -> None:
         """Take no more publications; `delivered` is set once everyone has what there is."""
@@ -323,16 +319,17 @@ class Monitor:
                 session.ends_by(self._authority.end_of(session.grant), now)
                 self._wheel.watch(connection, session.next_deadline())
 
-    def _prune(self) -> None:
-        """Forget what the journal keeps too long; a full disk is told once, not each time."""
+    def _keep_journal(self) -> None:
+        """Forget what the journal keeps too long; what hinders it is told once, not each time."""
         try:
+            self._journal.check()
             self._journal.prune(self.wall_time())
         except JournalError as error:
-            if not self._prune_failing:
-                log.error("old events cannot be removed: %s", error)  # noqa: TRY400
-            self._prune_failing = True
+            if not self._journal_failing:
+                log.error("%s", error)  # noqa: TRY400 - the text says all
+            self._journal_failing = True
         else:
-            self._prune_failing = False
+            self._journal_failing = False
 
     def _without_slot(self, connection: Connection) -> Refusal | None:
         """Return the refusal of a connection that got no slot; drop it if there are too many."""
@@ -365,34 +362,3 @@ class Monitor:
         self._publications.flush()
         if self.draining and self._fanout.level:
             self.delivered.set()
-
-
-def _reload(journal: Journal, settings: Settings) -> EventLog:
-    """Return the event log as the journal remembers it."""
-    tail = journal.tail(settings.journal_events, settings.log_bytes)
-    events = EventLog(
-        journal.epoch,
-        tail[0].offset - 1 if tail else journal.last,
-        max_bytes=settings.log_bytes,
-    )
-    states = [_restored(journal, payload) for payload in journal.states()]
-    events.note([(event.offset, event) for event in states])
-    for offset, payload in tail:
-        event = _restored(journal, payload, offset)
-        events.append(wire.text_frame(payload), About.of(event))
-    return events
-
-
-def _restored(journal: Journal, payload: bytes, offset: int | None = None) -> StoredEvent:
-    """Return a stored event, if it is what was stored (at `offset`).
-
-    Raises:
-        UsageError: it is not: what would be delivered was damaged on the disk.
-    """
-    try:
-        event = restore(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise journal.damaged(f"an event cannot be read: {error}") from error
-    if offset is not None and event.offset != offset:
-        raise journal.damaged(f"at offset {offset} stands the event of {event.offset}")
-    return event

@@ -264,6 +264,17 @@ class ConnectionSlots:
         self._in_use += 1
         return True
 
+    def acquire_unnamed(self) -> bool:
+        """Take a slot for a client whose key is not known yet, if any is left."""
+        if self.full:
+            return False
+        self._in_use += 1
+        return True
+
+    def release_unnamed(self) -> None:
+        """Give a slot back that no key holds."""
+        self._in_use -= 1
+
     def release(self, key: str) -> None:
         """Give one slot of `key` back.
 

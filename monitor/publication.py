@@ -100,7 +100,12 @@ class Publications:
         self._failing = False
         for entry in group.entries:
             self._log.append(wire.text_frame(entry.payload), (entry.type, entry.run, entry.phase))
-        self._log.note(zip([entry.offset for entry in group.entries], group.events, strict=True))
+        self._log.note(
+            [
+                (entry.offset, event, len(entry.payload))
+                for entry, event in zip(group.entries, group.events, strict=True)
+            ]
+        )
         self._metrics.events += len(group.entries)
         self._metrics.duplicates += group.duplicates
         self._metrics.redactions += sum([store.redactions for _, store in queue])

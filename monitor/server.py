@@ -190,7 +190,7 @@ def own_origins(settings: Settings) -> Origins:
     if settings.behind_proxy:
         schemes.add("https")
     hosts = {"localhost", "127.0.0.1", "::1", settings.host.lower()}
-    allowed = frozenset(origin.rstrip("/") for origin in settings.allow_origin)
+    allowed = frozenset(settings.allow_origin)
     hosts.update(name for name in (urlsplit(origin).hostname for origin in allowed) if name)
     return Origins(frozenset(hosts), frozenset(schemes), allowed)
 

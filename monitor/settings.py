@@ -8,10 +8,9 @@ import argparse
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,6 +27,10 @@ _NOT_SETTINGS = {"WSPROOF_CONFIG", "WSPROOF_MONITOR", "WSPROOF_RUNS", "WSPROOF_T
 
 #: Prefix of what tests and their runners are told; they may start servers with it set.
 _TEST_VARIABLE = "WSPROOF_SOAK_"
+
+
+#: An origin as https://www.rfc-editor.org/rfc/rfc6454#section-6.2 serialises it.
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 def _help(text: str) -> msgspec.Meta:
@@ -110,21 +113,29 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
         raise UsageError(f"{what} {given}: no flag of wsproof serve; {hint}")
     flags = vars(parsed)
     check = flags.pop("check")
-    config = flags.pop("config") or environment.get("WSPROOF_CONFIG")
+    config = flags.pop("config")
+    if config is None:
+        config = environment.get("WSPROOF_CONFIG")
+    if config == "":
+        raise UsageError("settings file: expected a path in --config or WSPROOF_CONFIG, got ''")
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     _refuse_unknown(environment, [f"WSPROOF_{name.upper()}" for name in hints])
     if config is not None:
         source = f"settings file {config}"
         values = read_toml(Path(config), "settings file")
         convert(values, Settings, source)
+        sources = dict.fromkeys(values, source)
     for name in hints:
         variable = f"WSPROOF_{name.upper()}"
         if variable in environment:
             values[name] = _parse(name, hints[name], environment[variable], variable)
+            sources[name] = f"environment: {variable}"
         if flags.get(name) is not None:
             values[name] = _parse(name, hints[name], flags[name], f"flag {_flag(name)}")
+            sources[name] = f"flag {_flag(name)}"
     settings = convert(values, Settings, "settings")
-    _check(settings)
+    _check(settings, lambda key: f"{sources.get(key, 'settings')}: key `{key}`")
     return settings, check
 
 
@@ -191,32 +202,34 @@ def _expectation(said: str) -> str:
     return f"expected {words.get(wanted[1], wanted[1])}" if wanted else said
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, named: Callable[[str], str]) -> None:
+    """See that values make sense; `named` says where the one of a key came from."""
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError as error:
             raise UsageError(
-                f"settings: key `trusted_proxies`: expected networks such as 10.0.0.0/8: {error}"
+                f"{named('trusted_proxies')}: expected networks such as 10.0.0.0/8: {error}"
             ) from error
     for origin in settings.allow_origin:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
+        if not _ORIGIN.fullmatch(origin):
             raise UsageError(
-                "settings: key `allow_origin`: expected an origin such as https://example.org,"
-                f" got {origin!r}"
+                f"{named('allow_origin')}: expected an origin as browsers send it, such as"
+                " https://example.org or http://127.0.0.1:8000, in lower case and with nothing"
+                f" behind it, got {origin!r}"
             )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise UsageError("settings: keys `tls_certificate` and `tls_key`: give both or neither")
+        given = "tls_certificate" if settings.tls_key is None else "tls_key"
+        raise UsageError(f"{named(given)}: give `tls_certificate` and `tls_key`, or neither")
     if re.fullmatch(r"[0-9.]+", settings.host) and not _is_address(settings.host):
         raise UsageError(
-            f"settings: key `host`: expected a name or an address such as 127.0.0.1, got"
+            f"{named('host')}: expected a name or an address such as 127.0.0.1, got"
             f" {settings.host!r}"
         )
     local = settings.host == "localhost" or _is_loopback(settings.host)
     if not (local or settings.tls_certificate or settings.behind_proxy):
         raise UsageError(
-            f"settings: key `host`: {settings.host} can be reached from other machines, and tokens"
+            f"{named('host')}: {settings.host} can be reached from other machines, and tokens"
             " would cross the network in clear text. Give `tls_certificate` and `tls_key`, or"
             " `behind_proxy` if a proxy in front provides TLS"
         )

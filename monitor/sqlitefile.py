@@ -34,6 +34,10 @@ def require_ours(
         UsageError: another kind of file, or another format.
         OSError: it cannot be read.
     """
+    if not path.is_file():  # to open a named pipe would wait for a writer
+        raise UsageError(
+            f"{what} {path}: not a regular file; move it away, or give another folder with --state"
+        )
     with path.open("rb") as file:
         header = file.read(100)
     if not header:

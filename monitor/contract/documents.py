@@ -35,11 +35,16 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         UsageError: the file is missing, unreadable, not UTF-8, or not TOML (with the line).
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors leave a mark there
     except FileNotFoundError:
         raise UsageError(f"{what} {path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{what} {path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{what} {path}: not UTF-8: byte {error.object[error.start]:#04x} at {error.start};"
+            " save it as UTF-8"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{what} {path}: not valid TOML: {error}") from error
 

@@ -63,7 +63,9 @@ def half_open_connections_are_free(patch: Patch) -> None:
     patch.text(
         "monitor.host:Monitor.identify",
         "if not self._gate.proxied(connection.peer):",
-        "if not connection.entered.slot: self._gate._take_slot(connection.entered)\n"
+        "if connection.entered.unnamed:\n"
+        "        self._gate.leave_slot(connection.entered)\n"
+        "        self._gate._take_slot(connection.entered)\n"
         "    if True:\n        return self._without_slot(connection)\n    if False:",
     )
 

@@ -42,10 +42,12 @@ def test_accept_encode_and_append(benchmark, events):
         decoded = wire.decode(text).events
         redact = None if redactor.lets_pass(free_texts(decoded)) else redactor.redact
         accepted = [accept(published, redact)[0] for published in decoded]
+        told = []
         for clean in accepted:
             payload = encode_event(clean, log.last + 1)
             log.append(wire.text_frame(payload), About(clean.type, clean.run, clean.phase))
-        log.note(enumerate(accepted, log.last + 1 - len(accepted)))
+            told.append((log.last, clean, len(payload)))
+        log.note(told)
 
     benchmark(publish)
     benchmark.extra_info["events"] = events

@@ -1,5 +1,6 @@
 """Journals and their entries as the tests of the journal make them."""
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,19 @@ def entry(offset: int, *, padding: int = 0, **changes: object) -> Entry:
 def stored(entries: Iterable[Entry]) -> list[Stored]:
     """What the journal gives back of entries."""
     return [Stored(entry.offset, entry.payload) for entry in entries]
+
+
+def read(journal: Journal, *, after: int = 0) -> list[Stored]:
+    """Everything the journal keeps behind an offset."""
+    return [event for event in journal.tail(10**9, 10**12) if event.offset > after]
+
+
+def killed(path: Path, to: Path) -> Path:
+    """Copy what `kill -9` of the process would leave of an open journal; return its path."""
+    to.mkdir(exist_ok=True)
+    for file in path.parent.glob("journal.*"):
+        shutil.copy(file, to)
+    return to / path.name
 
 
 def entries(journal: Journal, count: int, **changes: object) -> list[Entry]:

@@ -1,6 +1,7 @@
 """What tests of the monitor's rooms share: keys, tokens and the decisions a session asks for."""
 
 import json
+import time
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -106,3 +107,11 @@ def event(**fields: object) -> dict[str, object]:
         "timestamp": datetime(2025, 1, 1, 12, tzinfo=UTC).isoformat(),
         **fields,
     }
+
+
+def wait_until(holds, timeout=60.0):
+    """Wait for the progress of another thread or process."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -8,6 +8,8 @@ import pytest
 
 from monitor.client import Event, Gap, Publisher, Subscribed, Subscriber, connector
 
+from .kit import wait_until
+
 KILLS = 20
 NAMES = ("one", "two")
 SUBSCRIBERS = 2
@@ -105,11 +107,3 @@ def test_twenty_kills_under_load_lose_double_and_reorder_nothing(start_monitor, 
             if event.type == "file_trashed":
                 numbers[event.run].append(int(event.path.rpartition("/")[2]))
         assert numbers == {p.name: list(range(p.published)) for p in publishers}
-
-
-def wait_until(holds, timeout=60.0):
-    """Wait for another thread's progress."""
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -117,18 +117,18 @@ def progress(phase: str, percent: int, run: str = "r") -> Event:
 
 def test_a_phase_state_is_the_last_word_on_the_phase():
     log = EventLog("epoch")
-    log.note([(1, progress("lint", 10))])
-    log.note([(2, progress("write", 5))])
-    log.note([(3, progress("lint", 40))])
+    log.note([(1, progress("lint", 10), 100)])
+    log.note([(2, progress("write", 5), 100)])
+    log.note([(3, progress("lint", 40), 100)])
     assert [(s.phase, s.progress) for s in log.states()] == [("write", 5), ("lint", 40)]
 
 
 def test_a_failure_keeps_the_progress_the_phase_had():
     log = EventLog("epoch")
-    log.note([(4, progress("lint", 40))])
+    log.note([(4, progress("lint", 40), 100)])
     failed = accept(Event("phase_failed", NOON, phase="lint", error="no", run="r"))[0]
     assert log.progress(failed) == 40
-    log.note([(5, complete(failed, log.progress(failed)))])
+    log.note([(5, complete(failed, log.progress(failed)), 100)])
     (state,) = log.states()
     assert (state.status, state.progress, state.error) == ("failed", 40, "no")
 
@@ -137,7 +137,7 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
     log = EventLog("epoch", max_runs=2, max_phases=3)
     for run in ("one", "two", "three"):
         for phase in ("a", "b", "c", "d"):
-            log.note([(6, progress(phase, 1, run))])
+            log.note([(6, progress(phase, 1, run), 100)])
     assert [(s.run, s.phase) for s in log.states()] == [
         ("two", "b"),
         ("two", "c"),
@@ -158,8 +158,8 @@ def test_runs_and_phases_kept_are_bounded_and_the_oldest_give_way():
 )
 def test_states_pass_the_filter_too(wanted, phases):
     log = EventLog("epoch")
-    log.note([(7, progress("a", 1, "one"))])
-    log.note([(8, progress("b", 1, "two"))])
+    log.note([(7, progress("a", 1, "one"), 100)])
+    log.note([(8, progress("b", 1, "two"), 100)])
     assert [state.phase for state in log.states(wanted)] == phases
 
 
@@ -174,7 +174,7 @@ def test_states_taken_piece_by_piece_end_in_the_current_ones_whatever_changes_me
 
     def change(run, phase, percent):
         offset = log.append(b"", About("phase_progress", run, phase))
-        log.note([(offset, progress(phase, percent, run))])
+        log.note([(offset, progress(phase, percent, run), 100)])
 
     for named in before:
         change(*named)

@@ -137,7 +137,7 @@ class FanoutMachine(RuleBasedStateMachine):
             self.log.append(wire.text_frame(payload), About(kind, None, phase))
             if kind == "phase_progress":
                 event = Event(kind, NOON, phase=phase, status="in_progress", progress=offset % 101)
-                self.log.note([(offset, event)])
+                self.log.note([(offset, event, 100)])
         self.wanted = True
 
     @rule(data=st.data())

@@ -33,6 +33,29 @@ def test_a_full_server_has_no_slot_for_anyone():
     assert not gate.enter("192.0.2.3").slot
 
 
+def test_clients_a_proxy_has_not_named_yet_count_for_the_server_alone():
+    proxy = "10.0.0.1"
+    gate = Gate(
+        Settings(connections_per_address=2, max_connections=5, trusted_proxies=("10.0.0.0/8",))
+    )
+    entered = [gate.enter(proxy) for _ in range(3)]
+    for each in entered:
+        gate.unname(each)
+    assert [each.slot for each in entered] == [True] * 3
+    assert gate.in_use == 3
+    for each in entered:
+        gate.identify(each, proxy, ["203.0.113.1"])
+    assert [each.slot for each in entered] == [True, True, False]
+    waiting = [gate.enter(proxy) for _ in range(4)]
+    for each in waiting:
+        gate.unname(each)
+    assert [each.slot for each in waiting] == [True, True, True, False]
+    assert gate.full
+    for each in (*entered, *waiting):
+        gate.leave(each, 0.0)
+    assert gate.in_use == 0
+
+
 def test_refused_connections_of_an_address_are_bounded():
     gate = Gate(Settings(connections_per_address=1))
     held = [gate.enter("192.0.2.1") for _ in range(1 + MAX_REFUSING)]

@@ -1,7 +1,6 @@
 """The journal: what it keeps, what it finds, and what gives way."""
 
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from monitor.journal import MIN_BYTES, Journal
 from monitor.journalfile import RepeatedIdError
 from monitor.journalrows import Entry
 
-from .journals import NOW, entries, entry, open_journal, stored
+from .journals import NOW, entries, entry, killed, open_journal, read, stored
 
 
 def test_a_new_journal_is_empty_private_and_of_a_fresh_epoch(tmp_path: Path) -> None:
@@ -53,19 +52,17 @@ def test_what_was_appended_is_there_after_reopening(
     journal.close()
     again = open_journal(path, synchronous=synchronous)
     assert (again.epoch, again.first, again.last) == (epoch, 1, 5)
-    assert again.read(0, 10) == stored(written)
-    assert again.read(1, 1) == stored(written[1:2])
-    assert again.read(4, 10) == stored(written[4:])
-    assert again.read(5, 10) == []
+    assert read(again) == stored(written)
+    assert read(again, after=4) == stored(written[4:])
+    assert read(again, after=5) == []
     again.close()
 
 
-def test_closing_leaves_one_file_and_may_be_repeated(path: Path) -> None:
+def test_closing_leaves_the_file_and_its_witness(path: Path) -> None:
     journal = open_journal(path)
     journal.append(entries(journal, 5))
     journal.close()
-    journal.close()
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [path, path.with_suffix(".witness")]
 
 
 @pytest.mark.parametrize("publisher_id", [True, False])
@@ -105,7 +102,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(journal: Journal, batch: list[Ent
     states = journal.states()
     with pytest.raises((ValueError, RepeatedIdError), match="journal"):
         journal.append(batch)
-    assert (journal.last, journal.read(0, 10), journal.states()) == (1, stored([entry(1)]), states)
+    assert (journal.last, read(journal), journal.states()) == (1, stored([entry(1)]), states)
     journal.append([entry(2)])
     assert journal.find("pipeline", ["new", "id-2"]) == {"id-2": 2}
 
@@ -151,10 +148,51 @@ def test_runs_and_phases_are_bounded_and_the_longest_unchanged_give_way(path: Pa
     journal.close()
 
 
-def test_a_journal_found_damaged_may_be_closed_all_the_same(journal: Journal) -> None:
-    journal.append([entry(1)])
-    assert "damaged: a hole" in str(journal.damaged("a hole"))
+def test_states_are_bounded_in_bytes_so_that_events_keep_most_of_the_file(path: Path) -> None:
+    journal = open_journal(path, max_bytes=MIN_BYTES)
+    for _ in range(3):
+        for number in range(300):
+            journal.append(entries(journal, 1, phase=f"phase-{number}", padding=4_000))
+        while journal.prune(NOW):
+            pass
+    assert journal.max_state_bytes == MIN_BYTES // 4
+    held = journal.states()
+    assert sum(map(len, held)) <= MIN_BYTES // 4 < sum(map(len, held)) + 4_100
+    assert held == [kept.payload for kept in journal.tail(len(held), 10**9)]
+    assert len(read(journal)) > len(held)
     journal.close()
+    again = open_journal(path, max_bytes=MIN_BYTES)
+    assert again.states() == held
+    again.close()
+
+
+def test_states_are_written_some_at_a_time_and_none_is_forgotten(path: Path) -> None:
+    journal = open_journal(path, max_events=1)
+    count = 190
+    for turn in range(1, 13):
+        for run in range(20):
+            journal.append(
+                [
+                    entry(journal.last + 1 + number, run=f"r{run}", phase=f"p{number}", id=None)
+                    for number in range(count)
+                ]
+            )
+        expected = [kept.payload for kept in journal.tail(20 * count, 10**9)]
+        for _ in range(turn):
+            journal.prune(NOW)
+            assert journal.states() == expected
+        if turn % 3 == 0:
+            left = killed(path, path.parent / f"left-{turn}")
+            crashed = open_journal(left, max_events=1)
+            assert crashed.states() == expected
+            crashed.close()
+    while journal.prune(NOW):
+        pass
+    assert (journal.first, journal.states()) == (journal.last, expected)
+    journal.close()
+    again = open_journal(path, max_events=1)
+    assert again.states() == expected
+    again.close()
 
 
 # Bounds
@@ -166,7 +204,7 @@ def test_count_age_and_bytes_each_make_the_oldest_give_way(path: Path) -> None:
     assert journal.prune(NOW) == 5
     assert (journal.first, journal.last) == (6, 15)
     assert journal.prune(NOW + 108) == 3
-    assert [kept.offset for kept in journal.read(0, 100)] == [*range(9, 16)]
+    assert [kept.offset for kept in read(journal)] == [*range(9, 16)]
     assert journal.prune(NOW + 108) == 0
     journal.close()
 
@@ -186,7 +224,7 @@ def test_the_file_stays_within_its_bytes_and_so_does_the_wal(
         wal = max(wal, path.with_name("journal.db-wal").stat().st_size)
     assert largest <= MIN_BYTES + 200_000
     assert wal <= 2 * 2**20
-    assert len(journal.read(0, 10**6)) > 500
+    assert len(read(journal)) > 500
     journal.close()
 
 
@@ -196,7 +234,7 @@ def test_one_pruning_does_a_bounded_amount_of_work_yet_keeps_pace(path: Path) ->
         journal.append(entries(journal, 1_000))
     journal.prune(NOW)
     journal.append(entries(journal, 1))
-    assert journal.prune(NOW) == 200 or journal.first == journal.last
+    assert journal.prune(NOW) == 1_000 or journal.first == journal.last
     for _ in range(20):
         journal.append(entries(journal, 1_000))
         journal.prune(NOW)
@@ -210,16 +248,16 @@ def test_events_that_share_a_row_give_way_one_by_one(path: Path) -> None:
     assert journal.prune(NOW) == 30
     for _ in range(2):
         assert (journal.first, journal.last) == (31, 100)
-        assert [kept.offset for kept in journal.read(0, 100)] == [*range(31, 101)]
+        assert [kept.offset for kept in read(journal)] == [*range(31, 101)]
         assert [kept.offset for kept in journal.tail(100, 10**6)] == [*range(31, 101)]
-        assert [kept.offset for kept in journal.read(31, 2)] == [32, 33]
+        assert [kept.offset for kept in read(journal, after=98)] == [99, 100]
         journal.close()
         journal = open_journal(path, max_events=70)
     assert len(journal.states()) == 100
     assert journal.prune(NOW) == 0
     journal.append(entries(journal, 50, id=None))
     assert journal.prune(NOW) == 50
-    assert [kept.offset for kept in journal.read(0, 100)] == [*range(81, 151)]
+    assert [kept.offset for kept in read(journal)] == [*range(81, 151)]
     journal.close()
 
 
@@ -231,7 +269,7 @@ def test_offsets_are_not_used_again_when_everything_was_pruned(path: Path, reope
     if reopen:
         journal.close()
         journal = open_journal(path, max_age_s=1)
-    assert (journal.first, journal.last, journal.read(0, 10)) == (3, 2, [])
+    assert (journal.first, journal.last, read(journal)) == (3, 2, [])
     with pytest.raises(ValueError, match="continue at 3"):
         journal.append([entry(1)])
     journal.append([entry(3)])
@@ -288,18 +326,16 @@ def test_any_schedule_leaves_what_the_model_has(
             journal.close()
             journal = open_journal(path, max_events=8, max_age_s=20)
         elif what == "crash":  # what a killed process leaves: the files as they are
-            left = tmp_path_factory.mktemp("left")
-            for file in path.parent.iterdir():
-                shutil.copy(file, left)
+            left = killed(path, tmp_path_factory.mktemp("left"))
             journal.close()
-            path = left / path.name
+            path = left
             journal = open_journal(path, max_events=8, max_age_s=20)
         elif model:
             again = model[-1].id or f"id-{last + 1}"
             with pytest.raises((ValueError, RepeatedIdError), match="journal"):
                 journal.append([entry(last + 1), entry(last + 2, id=again)])
         assert journal.last == last
-        assert journal.read(0, 10**6) == stored(model)
+        assert read(journal) == stored(model)
         assert journal.first == (model[0].offset if model else last + 1)
         assert journal.states() == list(states.values())
     journal.close()

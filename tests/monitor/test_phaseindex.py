@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.phaseindex import PhaseIndex, PhaseName
+from monitor.phaseindex import Change, PhaseIndex, PhaseName
 
 NAMES = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
 
@@ -12,7 +12,7 @@ def test_states_are_the_newest_within_both_bounds(batches: list[list[PhaseName]]
     history: list[PhaseName] = []
     ever: set[PhaseName] = set()
     for batch in batches:
-        index.note_all([(name, len(history) + at) for at, name in enumerate(batch)])
+        index.note_all([Change(name, len(history) + at, 1) for at, name in enumerate(batch)])
         history += batch
         ever |= set(batch)
         held = {history[state]: state for state in index.values()}
@@ -32,11 +32,11 @@ def test_an_index_made_anew_from_the_states_decides_the_same(names: list[PhaseNa
     straight: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
     index: PhaseIndex[int] = PhaseIndex(max_runs=2, max_phases=2)
     for at, name in enumerate(names):
-        straight.note(name, at)
-        index.note(name, at)
+        straight.note(Change(name, at, 1))
+        index.note(Change(name, at, 1))
         states = sorted(index.values())
         index = PhaseIndex(max_runs=2, max_phases=2)
-        index.note_all([(names[state], state) for state in states])
+        index.note_all([Change(names[state], state, 1) for state in states])
     assert sorted(index.values()) == sorted(straight.values())
 
 
@@ -46,6 +46,6 @@ def test_what_gave_way_is_counted(names: list[PhaseName]) -> None:
     gone = 0
     for at, name in enumerate(names):
         before = {names[held] for held in index.values()}
-        index.note(name, at)
+        index.note(Change(name, at, 1))
         gone += len((before | {name}) - {names[held] for held in index.values()})
     assert index.dropped == gone

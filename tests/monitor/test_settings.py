@@ -53,6 +53,11 @@ def test_lists_are_repeated_flags_or_comma_separated_in_the_environment():
         ([], {}, 'port = "many"', ["monitor.toml", "port"]),
         ([], {}, "port = ", ["monitor.toml", "TOML"]),
         (["--allow-origin", "example.org"], {}, "", ["allow_origin", "https://example.org"]),
+        (["--allow-origin", "https://[::1"], {}, "", ["flag --allow-origin", "https://[::1"]),
+        (["--allow-origin", "HTTPS://a.example"], {}, "", ["in lower case", "HTTPS://a.example"]),
+        (["--allow-origin", "https://a.example/"], {}, "", ["nothing behind it"]),
+        ([], {"WSPROOF_TRUSTED_PROXIES": "x"}, "", ["environment: WSPROOF_TRUSTED_PROXIES: key"]),
+        ([], {}, 'host = "192.0.2.1"', ["monitor.toml: key `host`", "behind_proxy"]),
         (["--host", "192.0.2.1"], {}, "", ["192.0.2.1", "behind_proxy"]),
         (["--host", ""], {}, "", ["host"]),
         (["--tls-key", "k"], {}, "", ["tls_certificate"]),
@@ -75,3 +80,21 @@ def test_variables_of_other_commands_are_left_to_them():
 def test_a_missing_settings_file_is_told():
     with pytest.raises(UsageError, match=r"nowhere\.toml"):
         load(["--config", "nowhere.toml"], {})
+    with pytest.raises(UsageError, match="expected a path"):
+        load([], {"WSPROOF_CONFIG": ""})
+
+
+def test_a_settings_file_may_begin_with_a_byte_order_mark_and_must_be_utf_8(tmp_path):
+    path = tmp_path / "monitor.toml"
+    path.write_bytes(b"\xef\xbb\xbfport = 3\n")
+    assert load(["--config", str(path)], {})[0].port == 3
+    path.write_bytes(b'host = "caf\xe9"\n')
+    with pytest.raises(UsageError, match="not UTF-8: byte 0xe9 at 11; save it as UTF-8"):
+        load(["--config", str(path)], {})
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example", "http://[::1]:8000", "http://127.0.0.1:1", "http://a_b-c.d"]
+)
+def test_an_origin_as_browsers_write_it_is_taken(origin):
+    assert load(["--allow-origin", origin], {})[0].allow_origin == (origin,)
