@@ -24,7 +24,7 @@ from loadtests.assignment import Assignment
 from loadtests.extent import SPAWN_RATE
 from loadtests.results import Progress, RepeatResult, Restart
 from loadtests.sampler import Sample, Watch
-from monitor.contract.verdicts import NoVerdictError
+from monitor.contract.verdicts import NoVerdictError, UsageError
 
 _LOCUSTFILE = Path(loadtests.__file__).parent / "locustfile.py"
 
@@ -35,6 +35,25 @@ WEB_HOST = "127.0.0.1"
 _GRACE_S = 30.0
 
 _STOP_S = 10.0
+
+
+#: Where Locust's own page is shown.
+WEB_PORT = 8089
+
+
+def require_web_port() -> None:
+    """See that Locust can show its page.
+
+    Raises:
+        UsageError: something else listens at its port.
+    """
+    try:
+        socket.create_server((WEB_HOST, WEB_PORT)).close()
+    except OSError as error:
+        raise UsageError(
+            f"--ui: Locust's page wants {WEB_HOST}:{WEB_PORT}, which cannot be had:"
+            f" {error.strerror}; end what listens there, or leave out --ui"
+        ) from error
 
 
 @contextmanager
@@ -128,7 +147,11 @@ def run_locust(
         *_several(assignment.workers),
         *("-u", str(assignment.clients), "-r", str(_spawn_rate(assignment))),
         *("--assignment", str(path), "--progress-fd", str(writing), "--skip-log-setup"),
-        *(("--autostart", "--web-host", WEB_HOST) if ui else ("--headless", "--only-summary")),
+        *(
+            ("--autostart", "--web-host", WEB_HOST, "--web-port", str(WEB_PORT))
+            if ui
+            else ("--headless", "--only-summary")
+        ),
     ]
     with log.open("wb") as said:
         process = subprocess.Popen(

@@ -19,6 +19,9 @@ SPAWN_RATE = 100
 CALIBRATION_WARMUP_S = 1.0
 CALIBRATION_WINDOW_S = 2.0
 
+#: Events a second it has at least: in two seconds of fewer there may be none.
+CALIBRATION_RATE = 50.0
+
 #: A Locust process starts, connects a first batch and ends; the target starts, and the report is
 #: made: in s, on two quiet cores and rounded up.
 _PROCESS_S = 1.5

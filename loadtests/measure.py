@@ -23,7 +23,7 @@ import loadtests
 from loadtests import record
 from loadtests.addresses import Allotter
 from loadtests.bench import Sampling, interruptible, run_locust
-from loadtests.extent import CALIBRATION_WARMUP_S, CALIBRATION_WINDOW_S
+from loadtests.extent import CALIBRATION_RATE, CALIBRATION_WARMUP_S, CALIBRATION_WINDOW_S
 from loadtests.figures import Measured, null_figures, repeat_metrics
 from loadtests.hostload import noted
 from loadtests.objectives import kept, known
@@ -178,11 +178,12 @@ class _Session:
         )
 
     def _calibrate(self) -> None:
-        """Drive the null server with the same clients and rate."""
+        """Drive the null server with the same clients and rate, or the least that will do."""
         target = load_target(_NULL_PROFILE)
         plan = msgspec.structs.replace(
             self._plan,
             target=target,
+            rate=max(self._plan.rate, CALIBRATION_RATE),
             warmup_s=CALIBRATION_WARMUP_S,
             window_s=CALIBRATION_WINDOW_S,
             repeats=1,

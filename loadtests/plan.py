@@ -208,6 +208,7 @@ def make_plan(
     recorded = load_trace(plan.trace)
     if scenario.seeks:
         _check_events(plan, recorded)
+    _check_due(plan, recorded)
     return plan
 
 
@@ -248,6 +249,20 @@ def _check(plan: Plan) -> None:
     tls_context(plan.target)
     if plan.workers > 1:
         _check_divisible(next(plan.scenario.steps(plan.asked)))
+
+
+def _check_due(plan: Plan, trace: Trace) -> None:
+    """Without an event there is nothing to measure; at a low rate a recording pauses for long."""
+    for point in plan.scenario.points(plan.asked):
+        rate, loop = point.mean_rate, len(trace.events) * plan.pipelines
+        if rate * point.window_s > loop:
+            continue
+        if trace.takes_s(1, rate, plan.pipelines, point.warmup_s) >= point.window_s:
+            where = f" of point {point.label}" if point.label else ""
+            raise UsageError(
+                f"--rate {plan.rate:g}: no event is due in the measured window of"
+                f" {point.window_s:g} s{where}; pass a higher rate or a longer --duration"
+            )
 
 
 def _check_bounds(plan: Plan) -> None:

@@ -74,5 +74,13 @@ def document(command: str, reason: str, code: int) -> dict[str, Any]:
         "exit_meaning": meaning(code),
     }
     if command == "load":
-        return {"run": None, **told, "claims": {}, "metrics": {}, "evidence": None, "report": None}
+        return {
+            "run": None,
+            **told,
+            "notes": [],
+            "claims": {},
+            "metrics": {},
+            "evidence": None,
+            "report": None,
+        }
     return {**told, "findings": []} if command == "audit" else told

@@ -199,6 +199,6 @@ def find(name: str) -> type[Scenario]:
     scenarios = discover()
     if name in scenarios:
         return scenarios[name]
-    close = difflib.get_close_matches(name, scenarios, n=1)
+    close = difflib.get_close_matches(name.lower(), scenarios, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(scenarios)};"
     raise UsageError(f"scenario {name!r}: unknown; {hint} `wsproof load --list` describes them")

@@ -89,7 +89,12 @@ def load_trace(path: Path) -> Trace:
             f"trace {path}: cannot be read: {error.strerror}; record one with"
             " `wsproof tail --record FILE` or pass --trace FILE"
         ) from error
-    header = _decode(path, 1, lines[0] if lines else b"", _Header)
+    if not lines:
+        raise UsageError(
+            f"trace {path}: is empty; record one with `wsproof tail --record FILE` or pass"
+            " --trace FILE"
+        )
+    header = _decode(path, 1, lines[0], _Header)
     if len(lines) - 1 != header.events:
         raise UsageError(
             f"trace {path}: line 1 announces {header.events} events, {len(lines) - 1} follow;"

@@ -60,6 +60,7 @@ def load(
     ] = None,
 ) -> int:
     """Measure a target under load and judge its claims."""
+    from loadtests.bench import WEB_HOST, WEB_PORT, require_web_port
     from loadtests.measure import measure
     from loadtests.plan import make_plan
     from loadtests.scenarios import find
@@ -86,6 +87,8 @@ def load(
         objectives=tuple(objective or ()),
         workers=workers,
     )
+    if ui:
+        require_web_port()
     claims_path = plan.target.claims_path
     claims = load_claims(claims_path) if claims_path else ()
     command = shlex.join(["wsproof", *_without_home(sys.argv[1:])])
@@ -95,7 +98,7 @@ def load(
         said = "the median receiver of an event is unknown with several workers"
         print(f"{workers} Locust processes: {said}", file=sys.stderr)
     if ui:
-        print("Locust's page, during each repeat: http://127.0.0.1:8089", file=sys.stderr)
+        print(f"Locust's page, during each repeat: http://{WEB_HOST}:{WEB_PORT}", file=sys.stderr)
     with display(plan) as tell:
         run = measure(plan, runs, command=command, seed=seed, ui=ui, tell=tell)
     record = load_run(run).record
@@ -145,6 +148,7 @@ def _print_outcome(
             "run": record.id,
             "verdict": record.verdict,
             "reasons": record.reasons,
+            "notes": _notes(record),
             "claims": {one.claim.id: one.verdict for one in report.judgements},
             "metrics": {name: metric.value for name, metric in record.metrics.items()},
             "evidence": str(run),
@@ -156,8 +160,25 @@ def _print_outcome(
         return
     print(report.table)
     print()
+    for note in _notes(record):
+        print(f"{note}\n")
     print(f"Run {record.verdict}: {meaning(code)}.")
     print(f"\nEvidence: {run}\nReport:   {report.markdown}")
+
+
+def _notes(record: "RunRecord") -> list[str]:
+    """Quote what the target had against the publisher, the first time: it explains losses."""
+    notes = []
+    for what, says in (
+        ("first_refusal", "the target refused events, first with"),
+        ("publisher_lost", "the publisher lost its connection"),
+    ):
+        for repeat in record.repeats:
+            told = record.parameters.get(f"repeat_{repeat.number}_{what}")
+            if told:
+                notes.append(f"Repeat {repeat.number}: {says}: {told}")
+                break
+    return notes
 
 
 def _without_home(arguments: list[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """`wsproof load` as people start it: exit codes, evidence, nothing left."""
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtests.catalogue import REFERENCE
 from monitor.contract.evidence import list_runs
 from monitor.contract.tables import ADMISSIONS, RESOURCES, TIMELINE
 from monitor.contract.verdicts import RunVerdict
@@ -199,6 +202,7 @@ def test_a_target_we_did_not_start_and_know_no_process_of_may_die_too(
         (["--rate", "-5"], 2, "--rate -5: expected"),
         (["--rate", "1000000"], 2, "cannot be reached"),
         (["--trace", "none.jsonl"], 2, "trace none.jsonl: cannot be read"),
+        (["--trace", "/dev/null"], 2, "trace /dev/null: is empty; record one with"),
         (["--runs", "/proc/none"], 2, "runs folder /proc/none: cannot be written"),
         (["--clients", "10000000"], 2, "ulimit -n"),
         (["--clients", "many"], 2, "--clients"),
@@ -211,6 +215,7 @@ def test_a_target_we_did_not_start_and_know_no_process_of_may_die_too(
         (["--seed", "-1"], 2, "--seed"),
         (["--objective", "p99 < 1e400"], 2, "more than a number can hold"),
         (["--objective", "p99 < 0 ms"], 2, "expected more than 0 µs, got 0"),
+        (["--rate", "0.1"], 2, "--rate 0.1: no event is due in the measured window of 1.5 s"),
         (["churn"], 2, "unexpected extra argument"),
     ],
 )
@@ -229,6 +234,43 @@ def test_a_target_that_is_not_there_gives_no_verdict(tmp_path: Path, refused: Re
     )
     assert refused(absent) == 3
     assert "not reachable: Connection refused" in refused.said
+
+
+def test_a_page_whose_port_is_taken_is_refused_before_anything_is_started(
+    profile: Profile, refused: Refused
+) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody else has it: as good
+            taken.bind(("127.0.0.1", 8089))
+            taken.listen()
+        assert refused(profile(NULL_SERVER), "--ui") == 2
+    assert "--ui: Locust's page wants 127.0.0.1:8089" in refused.said
+    assert "leave out --ui" in refused.said
+
+
+def test_few_events_are_no_fault_of_this_host(
+    profile: Profile, trace: Path, folders: Folders
+) -> None:
+    few = ["--rate", "1", "--duration", "6", "--repeats", "1", "--json"]
+    done = load(folders, profile(NULL_SERVER), trace, *few)
+    outcome = json.loads(done.stdout)
+    assert outcome["metrics"]["null_response_mean_us"] > 0
+    assert outcome["metrics"]["events_sent"] > 0
+
+
+def test_a_target_that_refuses_the_recorded_events_is_quoted(
+    trace: Path, folders: Folders, tmp_path: Path
+) -> None:
+    nonsense = tmp_path / "nonsense.jsonl"
+    nonsense.write_text(trace.read_text().replace("phase_progress", "nonsense"))
+    done = load(folders, REFERENCE, nonsense, "--repeats", "2")
+    assert done.returncode != 0
+    assert "Repeat 1: the target refused events, first with: " in done.stdout
+    assert '"code":"' in done.stdout
+    assert "Repeat 2" not in done.stdout  # it would say the same
+    told = json.loads(load(folders, REFERENCE, nonsense, "--repeats", "1", "--json").stdout)
+    assert "the target refused events" in told["notes"][0]
 
 
 def test_a_program_is_told_why_a_scenario_does_not_apply(

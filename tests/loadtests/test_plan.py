@@ -149,6 +149,11 @@ def test_the_duration_a_search_is_told_to_take_goes_by_the_rhythm_of_the_trace(
         plan(target, "capacity", **asked, window_s=told_s - 0.2)
 
 
+def test_a_name_in_capitals_is_recognised_in_what_is_suggested() -> None:
+    with pytest.raises(UsageError, match="'CHAPTER': unknown; did you mean 'chapter'"):
+        find("CHAPTER")
+
+
 def test_a_search_repeats_by_itself_and_no_other_number_is_taken(
     profile: Callable[..., Path], plan: Callable[..., Plan]
 ) -> None:

@@ -101,7 +101,7 @@ def test_a_cut_trace_is_refused(tmp_path: Path) -> None:
 def test_an_empty_file_or_trace_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
-    with pytest.raises(UsageError, match="line 1: expected a header"):
+    with pytest.raises(UsageError, match="is empty; record one"):
         load_trace(empty)
     with pytest.raises(UsageError, match="line 1: expected a header"):
         load_trace(write(tmp_path / "t.jsonl", []))
