@@ -14,6 +14,9 @@ from monitor.contract.target import Publish, fill
 
 _PLACE = "\0"  # no event carries this character
 
+#: How much of what a target refuses with is kept to be quoted.
+_SHOWN_BYTES = 200
+
 
 class Messages:
     """The publications of a trace, ready but for identifier and timestamp."""
@@ -74,7 +77,7 @@ class Answers:
                 self._timetable.fate[number] |= REFUSED
                 self.refused += 1
                 self.awaited += 1
-                self.first_refusal = self.first_refusal or text[:200].decode("utf-8", "replace")
+                self.first_refusal = self.first_refusal or _shown(text)
 
     def cut_off_at(self) -> int:
         """Return the publication an outage began with, once the connection is gone.
@@ -94,3 +97,9 @@ class Answers:
     def owed(self, sent: int) -> bool:
         """Tell whether an answer is still to come for the first `sent` publications."""
         return bool(self._accepted) and self.awaited < sent
+
+
+def _shown(text: bytes) -> str:
+    """Return the beginning of what a target said, fit for a terminal."""
+    start = text[:_SHOWN_BYTES].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "�" for character in start)
