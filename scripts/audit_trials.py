@@ -3,6 +3,7 @@
 Puts gate, display and evidence together for `wsproof audit --mutants` and `--twins`.
 """
 
+import difflib
 import sys
 from collections.abc import Coroutine, Sequence
 from fnmatch import fnmatchcase
@@ -78,24 +79,27 @@ def chosen_mutants(only: str | None) -> list[Mutant]:
     """Return the mutants whose name, or the name of a check that must catch them, matches.
 
     Raises:
-        NoVerdictError: there is none; nothing selected proves nothing.
+        NoVerdictError: a pattern matches none; what was to be tried would not be.
     """
-    patterns = [part.strip() for part in (only or "*").split(",")]
-    chosen = [
-        one
-        for one in discover().values()
-        if any(
-            fnmatchcase(name, pattern)
-            for pattern in patterns
-            for name in (one.name, *one.caught_by)
-        )
-    ]
-    if not chosen:
-        raise NoVerdictError(
-            f"audit --mutants: no seeded flaw, and no check that must catch one, matches {only!r};"
-            " docs/checks.md names them"
-        )
-    return chosen
+    flaws = discover().values()
+    chosen: set[str] = set()
+    for pattern in filter(None, map(str.strip, (only or "*").split(","))):
+        matching = {
+            one.name
+            for one in flaws
+            if fnmatchcase(one.name, pattern)
+            or any(fnmatchcase(check, pattern.upper()) for check in one.caught_by)
+        }
+        if not matching:
+            names = [*(one.name for one in flaws), *(id for one in flaws for id in one.caught_by)]
+            close = difflib.get_close_matches(pattern, names, n=1)
+            hint = f"did you mean {close[0]}?" if close else "docs/checks.md names them"
+            raise NoVerdictError(
+                f"audit --mutants: --only: none of {len(flaws)} seeded flaws, and no check that"
+                f" must catch one, matches {pattern!r}; {hint}"
+            )
+        chosen |= matching
+    return [one for one in flaws if one.name in chosen]
 
 
 def twins(

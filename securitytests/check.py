@@ -8,7 +8,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +25,9 @@ Probe = Callable[["Bench"], Awaitable[None]]
 Tier = Literal["gentle", "destructive"]
 
 _ID = re.compile(r"[A-Z]{2}[0-9]{1,2}")
+#: A category by itself, or as the beginning of a range.
+_A_CATEGORY = re.compile(r"[A-Za-z]{2}([0-9]*-.*)?")
+
 _REFERENCE = re.compile(r"ASVS-[0-9]+\.[0-9]+\.[0-9]+|CWE-[0-9]+|RFC[0-9]+(-[0-9]+(\.[0-9]+)*)?")
 
 
@@ -174,17 +177,19 @@ def select(checks: tuple[Check, ...], only: str | None) -> tuple[Check, ...]:
     """Return the checks whose id matches one of the globs in `only`, divided by commas.
 
     Raises:
-        NoVerdictError: one of them matches none: what was to be tried would not be.
+        NoVerdictError: one of them matches none, or there is none: what was to be tried would not
+            be.
     """
     if only is None:
         return checks
     chosen: set[str] = set()
-    for pattern in only.split(","):
-        matching = {one.id for one in checks if fnmatchcase(one.id, pattern.strip().upper())}
+    given = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
+    for pattern in given or [""]:
+        matching = {one.id for one in checks if fnmatchcase(one.id, pattern.upper())}
         if not matching:
             raise NoVerdictError(
-                f"audit: --only: none of {len(checks)} checks matches {pattern.strip()!r};"
-                f" {_nearest(pattern.strip(), checks)}"
+                f"audit: --only: none of {len(checks)} checks matches {pattern!r};"
+                f" {nearest(pattern, checks)}"
             )
         chosen |= matching
     return tuple(one for one in checks if one.id in chosen)
@@ -200,16 +205,19 @@ def find(id: str) -> Check:  # noqa: A002 - the field's own word
     for one in checks:
         if one.id == id.upper():
             return one
-    raise UsageError(f"check {id!r}: unknown; {_nearest(id, checks)}")
+    raise UsageError(f"check {id!r}: unknown; {nearest(id, checks)}")
 
 
-def _nearest(given: str, checks: tuple[Check, ...]) -> str:
-    """Say which check may be meant, or which categories there are."""
+def nearest(given: str, checks: Sequence[Check]) -> str:
+    """Say which check or category may be meant, or which categories there are."""
+    categories = sorted({one.category for one in checks})
+    if _A_CATEGORY.fullmatch(given) and given[:2].upper() in categories:
+        return f"did you mean {given[:2].upper()}*?"
     close = difflib.get_close_matches(given.upper(), [one.id for one in checks], n=1)
     if close:
         return f"did you mean {close[0]}?"
-    categories = ", ".join(f"{category}*" for category in sorted({one.category for one in checks}))
-    return f"expected an id such as {checks[0].id}, or one of {categories}"
+    each = ", ".join(f"{category}*" for category in categories)
+    return f"expected an id such as {checks[0].id}, or one of {each}"
 
 
 def reference_url(reference: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from monitor.contract.launch import Launch
 from monitor.contract.target import Target
-from monitor.contract.verdicts import WsproofError
+from monitor.contract.verdicts import UsageError, WsproofError
 from securitytests.judging import CannotTellError
 from securitytests.probe.addresses import Addresses
 from securitytests.probe.stream import Endpoint, endpoint_of
@@ -99,9 +99,20 @@ class Server:
         return None if self.processes is None else self.processes.rss_peak_bytes()
 
     def trust(self) -> ssl.SSLContext | None:
-        """Return a fresh context that trusts the profile's own authority, or None: the system's."""
+        """Return a fresh context that trusts the profile's own authority, or None: the system's.
+
+        Raises:
+            UsageError: the authority's certificate cannot be read.
+        """
         authority = self.target.tls.authority
         if authority is None:
             return None
-        path = self.launch.filled((authority,))[0]
-        return ssl.create_default_context(cafile=str(self.target.path.parent / path))
+        path = self.target.path.parent / self.launch.filled((authority,))[0]
+        try:
+            return ssl.create_default_context(cafile=str(path))
+        except OSError as error:
+            raise UsageError(
+                f"target profile {self.target.path}: key `tls.authority`: expected a file of PEM"
+                f" certificates, got {path}: {error.strerror or error}; name the one that signed"
+                " the service's own, or leave it out"
+            ) from error

@@ -16,10 +16,19 @@ from monitor.contract.verdicts import UsageError
 
 Document = TypeVar("Document")
 
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 _NO_CHOICE = re.compile(r"Invalid enum value (?P<value>'[^']*'|\S+)$")
 _DATE_WANTED = re.compile(r"^(Invalid RFC3339 encoded date|Expected `date`, got `\w+`)$")
 _DATE = "Expected a day as TOML writes it, without quotes, such as 2027-01-31"
+
+#: What is wrong where TOML cannot be read, and how it is written.
+_WRITTEN = {
+    "Invalid date": "a day is written 2027-01-31",
+    "Invalid value": "a text stands in quotes",
+}
+_AT_LINE = re.compile(r"\(at line (?P<line>\d+), column \d+\)")
+_KEY = re.compile(r"\s*(?P<key>[\w.\"'-]+)\s*=")
 
 #: Whose values are not repeated: they may be secrets.
 _SECRET = re.compile(r"token|secret|key|signing|password", re.IGNORECASE)
@@ -34,8 +43,10 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     Raises:
         UsageError: the file is missing, unreadable, not UTF-8, or not TOML (with the line).
     """
+    text = ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors leave a mark there
+        text = path.read_text(encoding="utf-8-sig")  # editors leave a mark there
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise UsageError(f"{what} {path}: no such file; check the path") from None
     except OSError as error:
@@ -46,7 +57,16 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
             " save it as UTF-8"
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{what} {path}: not valid TOML: {error}") from error
+        raise UsageError(f"{what} {path}: not valid TOML: {_misread(str(error), text)}") from error
+
+
+def _misread(message: str, text: str) -> str:
+    """Return why TOML cannot be read, with the key of that line and how it would be right."""
+    at = _AT_LINE.search(message)
+    lines = text.splitlines()[int(at["line"]) - 1 :] if at else []
+    key = _KEY.match(lines[0]) if lines else None
+    said = f"{message}, key `{key['key']}`" if key else message
+    return said + "".join(f"; {how}" for what, how in _WRITTEN.items() if what in message)
 
 
 def convert(table: dict[str, Any], into: type[Document], source: str) -> Document:
@@ -66,14 +86,26 @@ def _explain(message: str, into: type, table: dict[str, Any]) -> str:
     located = _AT_PATH.search(message)
     path = located["path"] if located else ""
     said = _AT_PATH.sub("", message)
-    unknown = _UNKNOWN_FIELD.search(said)
-    if unknown is None:
-        choices = _choices(said, into, path)
-        said = _DATE_WANTED.sub(_DATE, said) + (choices or _came(table, path))
-        return f"key `{path}`: {said}" if path else said
-    key = f"{path}.{unknown['field']}" if path else unknown["field"]
-    known = _known_fields(into, path)
-    return f"unknown key `{key}`; {_nearest(unknown['field'], known)}"
+    shown, came = _followed(table, into, path)
+    missing, unknown = _MISSING_FIELD.search(said), _UNKNOWN_FIELD.search(said)
+    if missing:
+        required = ", ".join(sorted(_known_fields(into, path, required=True)))
+        return f"key `{_under(shown, missing['field'])}`: missing; required here: {required}"
+    if unknown:
+        field = unknown["field"]
+        hint = _nearest(field, _known_fields(into, path))
+        if path and field in _known_fields(into, ""):
+            hint = f"`{field}` belongs above the first [table]"
+        return f"unknown key `{_under(shown, field)}`; {hint}"
+    said = _DATE_WANTED.sub(_DATE, said).replace("`object`", "`table`").replace(" | null`", "`")
+    if said == "Expected `array`, got `table`" and _struct_in(_annotation_at(into, path)):
+        said += f"; write [[{shown}]]"
+    said += _choices(said, into, path) or ("" if _SECRET.search(path) else came)
+    return f"key `{shown}`: {said}" if shown else said
+
+
+def _under(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field
 
 
 def _nearest(given: str, known: list[str]) -> str:
@@ -88,20 +120,41 @@ def _choices(said: str, into: type, path: str) -> str:
     return f"; {_nearest(wrong['value'].strip(chr(39)), words)}" if wrong and words else ""
 
 
-def _came(table: dict[str, Any], path: str) -> str:
-    """Return what stands at `path`, if it is one short value that cannot be a secret."""
+def _followed(table: dict[str, Any], into: type, path: str) -> tuple[str, str]:
+    """Return `path` with the names of what it leads through, and what stands there.
+
+    Of a table of our own naming, [...], it is the first entry that is wrong. What is not one short
+    value is not repeated.
+    """
     here: Any = table
-    for step in filter(None, re.split(r"\.|\[([^\]]*)\]", path)):
-        if isinstance(here, list) and step.isdigit():
-            here = here[int(step)]
-        elif isinstance(here, dict) and step in here:
-            here = here[step]
+    shown = walked = ""
+    for step in re.findall(r"\[[^\]]*\]|[^.\[\]]+", path):
+        if step == "[...]":
+            name = _first_wrong(here, _annotation_at(into, walked))
+            if name is None:
+                return path, ""
+            here, shown = here[name], _under(shown, name)
+        elif step.startswith("["):
+            here, shown = here[int(step[1:-1])], shown + step
         else:
-            return ""
-    if not path or isinstance(here, dict | list) or _SECRET.search(path):
-        return ""
-    shown = repr(here) if isinstance(here, str) else str(here)
-    return f"; it says {shown}" if len(shown) <= _SHOWN_CHARS else ""
+            here, shown = here[step], _under(shown, step)
+        walked = walked + step if step.startswith("[") else _under(walked, step)
+    if not path or isinstance(here, dict | list):
+        return shown, ""
+    value = str(here).lower() if isinstance(here, bool) else here
+    value = repr(here) if isinstance(here, str) else str(value)
+    return shown, f"; it says {value}" if len(value) <= _SHOWN_CHARS else ""
+
+
+def _first_wrong(table: dict[str, Any], annotation: Any) -> str | None:
+    """Return the name of the first entry that is not what a table's annotation says."""
+    of_entries = get_args(annotation)[-1]
+    for name, entry in table.items():
+        try:
+            msgspec.convert(entry, of_entries)
+        except msgspec.ValidationError:
+            return name
+    return None
 
 
 def _annotation_at(into: type, path: str) -> Any:
@@ -120,10 +173,11 @@ def _words_in(annotation: Any) -> list[str]:
     return [word for part in get_args(annotation) for word in _words_in(part)]
 
 
-def _known_fields(into: type, path: str) -> list[str]:
-    """Return the field names of the struct that `path` leads to."""
-    here = _struct_in(_annotation_at(into, path))
-    return [] if here is None else [field.encode_name for field in msgspec.structs.fields(here)]
+def _known_fields(into: type, path: str, *, required: bool = False) -> list[str]:
+    """Return the names of the fields, or of those required, of the struct `path` leads to."""
+    here = _struct_in(_annotation_at(into, path)) if path else into
+    fields = () if here is None else msgspec.structs.fields(here)
+    return [field.encode_name for field in fields if field.required or not required]
 
 
 def _struct_in(annotation: Any) -> Any:

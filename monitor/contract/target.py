@@ -6,6 +6,7 @@ do not assume.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -189,7 +190,13 @@ _ORDERED = (
 
 
 def _of_promises(limits: Promises) -> Iterator[str]:
-    """Contradictory limits, and promises that say nothing without another."""
+    """Contradictory limits, and promises that say nothing, alone or without another."""
+    for name, promised in msgspec.structs.asdict(limits).items():
+        if isinstance(promised, float) and not math.isfinite(promised):
+            yield (
+                f"key `promises.{name}`: expected a finite number of seconds, got {promised};"
+                " leave it out where nothing is promised"
+            )
     if (limits.ping_interval_s is None) != (limits.ping_answer_deadline_s is None):
         yield (
             "keys `promises.ping_interval_s`, `promises.ping_answer_deadline_s`: one says"
@@ -235,6 +242,8 @@ def _of_the_rest(target: Target) -> Iterator[str]:
         for name in ("owner", "reason"):
             if not getattr(waiver, name).strip():
                 yield f"key `waivers[{number}].{name}`: expected words, got an empty text"
+        if waiver.check in {other.check for other in target.waivers[:number]}:
+            yield f"key `waivers`: contradictory: {waiver.check} is waived twice; keep one"
         if waiver.check in target.declined:
             yield f"key `waivers`: contradictory: {waiver.check} is declined, too; keep one"
     if target.start is None and (target.short is not None or target.variants):

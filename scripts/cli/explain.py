@@ -1,5 +1,6 @@
 """`wsproof explain`: why a check or a scenario matters, how it is judged, how to repeat it."""
 
+import difflib
 import inspect
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,12 +29,24 @@ def explain(
     """Say what a check, a scenario or a claim is about."""
     text = _check(name) or _scenario(name) or _claim(name)
     if text is None:
-        raise UsageError(
-            f"explain {name!r}: no check, scenario or claim; `wsproof audit --list`, `wsproof load"
-            " --list` and `wsproof report claims` show them"
-        )
+        raise UsageError(f"explain {name!r}: no check, scenario or claim; {_closest(name)}")
     print(text)
     return ExitCode.HOLDS
+
+
+def _closest(name: str) -> str:
+    """Say which may be meant, or where they are listed."""
+    from loadtests.scenarios import discover as discover_scenarios
+    from securitytests.check import discover as discover_checks
+
+    claims = [claim.id for claim in _claims()]
+    names = [*(check.id for check in discover_checks()), *discover_scenarios(), *claims]
+    known = {one.upper(): one for one in reversed(names)}
+    begun = [one for one in names if name and one.upper().startswith(name.upper())]
+    close = difflib.get_close_matches(name.upper(), known, n=1)
+    if begun or close:
+        return f"did you mean {begun[0] if begun else known[close[0]]}?"
+    return "`wsproof audit --list`, `wsproof load --list` and `wsproof report claims` show them"
 
 
 def _check(name: str) -> str | None:

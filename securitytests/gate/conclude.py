@@ -1,5 +1,6 @@
 """From what happened to a verdict: the rules of the gate. Pure."""
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -21,7 +22,7 @@ class Course(msgspec.Struct, frozen=True):
 
     `before` and `after` say why a legitimate client was not served then; `died` that the service
     ended during the check; `problem` what kept the check from its end; `inapplicable` why there
-    was nothing to check.
+    was nothing to check; `stalled` that the audit itself stood still for too long meanwhile.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -65,6 +66,8 @@ def _unwaived(check: Check, course: Course) -> Conclusion:
         return Conclusion(Verdict.FAIL, course.died)
     if course.after:
         reason = f"a legitimate client was served before the check and not after: {course.after}"
+        if course.stalled:
+            return Conclusion(Verdict.INCONCLUSIVE, f"{course.stalled}; {reason}")
         return Conclusion(Verdict.FAIL, reason)
     failed = _first(course.observations, Verdict.FAIL)
     if failed is not None and course.stalled:
@@ -112,34 +115,49 @@ def declined(check: Check, reasons: Mapping[str, str]) -> str | None:
 
 
 def require_known(
-    checks: Iterable[Check], declines: Mapping[str, str], waived: Iterable[str]
+    checks: Iterable[Check],
+    declines: Mapping[str, str],
+    waived: Iterable[str],
+    source: str = "target profile",
 ) -> None:
     """See that what the profile declines or waives exists, and that nothing is both.
 
     Raises:
-        UsageError: a name matches no check and no claim, or more than a category of checks; a
-            waiver is not for one check, or for one that is declined.
+        UsageError: a name matches no check and no claim, or more than a category of checks, or it
+            declines a baseline; a waiver is not for one check, or for one that is declined.
     """
     every = {one.id: one for one in checks}
+    claims = sorted({one.claim.value for one in every.values() if one.claim is not None})
     for name in declines:
-        if name in {one.claim for one in every.values()}:
+        if name in claims:
             continue
+        if name in every and every[name].claim is None:
+            raise UsageError(
+                f"{source}: key `declined`: {name} is a baseline, which rests on no promise and"
+                " always runs; waive what it finds, or take the line out"
+            )
         if not _OF_A_CATEGORY.fullmatch(name) or not any(fnmatchcase(one, name) for one in every):
             raise UsageError(
-                f"target profile: key `declined`: {name!r} matches no check and no claim: expected"
-                " the id of a check, a pattern of one category, such as 'HT*', or a claim;"
-                " `wsproof audit --list` shows them"
+                f"{source}: key `declined`: {name!r} matches no check and no claim: expected the"
+                " id of a check, a pattern of one category, such as 'HT*', or a claim;"
+                f" {_closest(name, [*every, *claims])}"
             )
     for name in waived:
         if name not in every:
             raise UsageError(
-                f"target profile: key `waivers`: {name!r} matches no check: expected the id of one;"
-                " `wsproof audit --list` shows them"
+                f"{source}: key `waivers`: {name!r} matches no check: expected the id of one;"
+                f" {_closest(name, every)}"
             )
         if declined(every[name], declines) is not None:
             raise UsageError(
-                f"target profile: key `waivers`: contradictory: {name} is declined, too; keep one"
+                f"{source}: key `waivers`: contradictory: {name} is declined, too; keep one"
             )
+
+
+def _closest(given: str, names: Iterable[str]) -> str:
+    known = {name.upper(): name for name in names}
+    close = difflib.get_close_matches(given.upper(), known, n=1)
+    return f"did you mean {known[close[0]]}?" if close else "`wsproof audit --list` shows them"
 
 
 def expired(waivers: Iterable[Waiver], today: date) -> dict[str, Conclusion]:

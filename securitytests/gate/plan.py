@@ -75,7 +75,8 @@ def make_plan(
     """
     permitted = permissions or Permissions()
     every = discover()
-    require_known(every, target.declined, [waiver.check for waiver in target.waivers])
+    waived = [waiver.check for waiver in target.waivers]
+    require_known(every, target.declined, waived, f"target profile {target.path}")
     lapsed = expired(target.waivers, today or datetime.now(UTC).date())
     remote = bool(permitted.allowed_hosts)
     tier = permitted.tier or ("gentle" if remote else "destructive")

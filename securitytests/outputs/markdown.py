@@ -1,8 +1,10 @@
 """The audit as Markdown, for the summary of a CI job."""
 
+from collections.abc import Sequence
+
 from monitor.contract.findings import Finding
 from monitor.contract.verdicts import Verdict
-from securitytests.outputs.report import AuditReport
+from securitytests.outputs.report import AuditReport, advice
 from securitytests.probe.transcript import render as render_transcript
 
 _FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_RUN, Verdict.WAIVED)
@@ -19,7 +21,7 @@ def render(report: AuditReport) -> bytes:
     claims += [f"| {_text(sentence)} | {words} |" for sentence, words in report.by_claim]
     parts.append("\n".join(claims))
     for verdict in _FIRST:
-        parts += [_detail(report, one) for one in report.findings if one.verdict is verdict]
+        parts += [_detail(report, one) for one in report.attention if one[0].verdict is verdict]
     rows = ["| check | verdict | severity | title | seconds |", "|---|---|---|---|---:|"]
     rows += [
         f"| {one.id} | {one.word} | {one.severity} | {_text(one.title)} | {one.seconds:.1f} |"
@@ -29,11 +31,22 @@ def render(report: AuditReport) -> bytes:
     return ("\n\n".join(parts) + "\n").encode()
 
 
-def _detail(report: AuditReport, finding: Finding) -> str:
+def _detail(report: AuditReport, group: Sequence[Finding]) -> str:
+    finding, *others = group
+    if others:
+        return "\n\n".join(
+            [
+                f"### {finding.word}: {len(group)} checks",
+                _text(finding.reason),
+                ", ".join(one.id for one in group),
+                f"Repeat: `{finding.repeat}`",
+            ]
+        )
     lines = [f"### {finding.word} {finding.id}: {_text(finding.title)}", _text(finding.reason)]
     if finding.waiver:
         lines.append(f"Waived by {_text(finding.waiver)}.")
-    lines.append(f"Mend: {_text(finding.remediation)} Repeat: `{finding.repeat}`")
+    mend = f"Mend: {_text(advice(finding))} " if advice(finding) else ""
+    lines.append(f"{mend}Repeat: `{finding.repeat}`")
     conversation = render_transcript(report.transcript_of(finding.id))
     if conversation:
         indented = "\n".join(f"    {line}" for line in conversation.splitlines())

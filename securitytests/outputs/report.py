@@ -9,6 +9,14 @@ from monitor.contract.findings import Finding, TranscriptLine
 from monitor.contract.verdicts import Verdict
 from securitytests.check import Claim
 
+#: Verdicts that are none: there is nothing to mend in the service.
+_UNDECIDED = frozenset({Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
+
+
+def advice(finding: Finding) -> str:
+    """Return how to mend what was found; empty where nothing was."""
+    return "" if finding.verdict in _UNDECIDED else finding.remediation
+
 
 class AuditReport(msgspec.Struct, frozen=True):
     """One audit as the outputs tell it. `profile` is the profile's path as given."""
@@ -56,6 +64,17 @@ class AuditReport(msgspec.Struct, frozen=True):
                 sentence = claim.sentence if claim else "Baseline: part of no claim"
                 told.append((sentence, _words(_counted(carrying))))
         return tuple(told)
+
+    @property
+    def attention(self) -> tuple[tuple[Finding, ...], ...]:
+        """What is neither PASS nor NOT_APPLICABLE; together what has no verdict for one reason."""
+        groups: dict[tuple[str, ...], list[Finding]] = {}
+        for one in self.findings:
+            if one.verdict in {Verdict.PASS, Verdict.NOT_APPLICABLE}:
+                continue
+            alone = one.verdict not in _UNDECIDED
+            groups.setdefault((one.word, one.id if alone else one.reason), []).append(one)
+        return tuple(map(tuple, groups.values()))
 
     @property
     def durations(self) -> str:

@@ -1,8 +1,8 @@
 """The audit, the catalogue and the mutants as plain text for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from monitor.contract.verdicts import Verdict
+from monitor.contract.findings import Finding
 from securitytests.check import Check, Claim
 from securitytests.gate.mutation import Trial
 from securitytests.gate.twins import (
@@ -12,7 +12,7 @@ from securitytests.gate.twins import (
     most_false_alarms,
     narrow_services,
 )
-from securitytests.outputs.report import AuditReport
+from securitytests.outputs.report import AuditReport, advice
 from securitytests.probe.transcript import render as render_transcript
 
 
@@ -22,16 +22,26 @@ def findings(report: AuditReport) -> str:
         f"{one.id:5} {one.word:15} {one.severity:9} {one.seconds:6.1f} s  {one.title}"
         for one in report.findings
     ]
-    for one in report.findings:
-        if one.verdict in {Verdict.PASS, Verdict.NOT_APPLICABLE}:
-            continue
-        lines += ["", f"{one.id} {one.word}: {one.reason}"]
-        if one.waiver:
-            lines.append(f"  waived by {one.waiver}")
-        conversation = render_transcript(report.transcript_of(one.id), most=8)
-        lines += [f"  {line}" for line in conversation.splitlines()]
-        lines += [f"  mend:   {one.remediation}", f"  repeat: {one.repeat}"]
+    for group in report.attention:
+        lines += ["", *_detail(report, group)]
     return "\n".join([*lines, "", f"{report.summary}, {report.durations}, {report.seconds:.0f} s"])
+
+
+def _detail(report: AuditReport, group: Sequence[Finding]) -> Iterator[str]:
+    """Yield what is to be known of one finding, or of several without a verdict for one reason."""
+    one, *others = group
+    if others:
+        yield f"{len(group)} checks {one.word}: {one.reason}"
+        yield f"  {', '.join(each.id for each in group)}"
+    else:
+        yield f"{one.id} {one.word}: {one.reason}"
+        if one.waiver:
+            yield f"  waived by {one.waiver}"
+        conversation = render_transcript(report.transcript_of(one.id), most=8)
+        yield from (f"  {line}" for line in conversation.splitlines())
+        if advice(one):
+            yield f"  mend:   {advice(one)}"
+    yield f"  repeat: {one.repeat}"
 
 
 def catalogue(checks: Iterable[Check]) -> str:

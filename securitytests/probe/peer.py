@@ -37,7 +37,10 @@ _MESSAGE_BYTES = 8 * 2**20
 
 
 class Received(msgspec.Struct, frozen=True):
-    """One thing heard. `code` is set for a close frame that has one; `at_s` is loop time."""
+    """One thing heard. `code` is set for a close frame that has one.
+
+    `at_s` is when it came (loop time), however late it was listened for.
+    """
 
     kind: Kind
     at_s: float
@@ -48,7 +51,8 @@ class Received(msgspec.Struct, frozen=True):
 class Ending(msgspec.Struct, frozen=True):
     """How a connection ended, or `kind` "silence": it had not by the deadline.
 
-    `after_s` counts from the call that watched it; `texts` are the messages heard meanwhile.
+    `after_s` counts from the call that watched it, 0 for what had come before; `texts` are the
+    messages heard meanwhile. `at_s` is when the end came, or the watch was over (loop time).
     """
 
     kind: Kind
@@ -56,11 +60,16 @@ class Ending(msgspec.Struct, frozen=True):
     code: int | None = None
     reason: str = ""
     texts: tuple[str, ...] = ()
+    at_s: float = 0.0
 
     @property
     def ended(self) -> bool:
         """Whether the connection is over."""
         return self.kind in ENDS
+
+    def since(self, start_s: float) -> "Ending":
+        """Return this ending with `after_s` counted from another moment (loop time)."""
+        return msgspec.structs.replace(self, after_s=self.at_s - start_s)
 
     def __str__(self) -> str:
         if self.kind == "close":
@@ -252,6 +261,8 @@ class Peer:
             if not data:
                 return self._end("eof")
             self._parser.feed(data)
+            frame = self._parser.next_frame()
+        if frame is None:
             return None
         if frame.masked:
             raise ProtocolViolationError("a masked frame from a server (RFC 6455 section 5.1)")
@@ -296,19 +307,19 @@ class Peer:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
         reason = payload[2:].decode("utf-8", "replace")
         self._heard("close", f"{code} {reason}".rstrip())
-        self._ended = Received("close", _now(), reason, code)
+        self._ended = Received("close", self.stream.received_at, reason, code)
         if self.answers_close:
             await self.send(encode_frame(payload, Opcode.CLOSE), "close, in answer")
         return self._ended
 
     def _heard(self, kind: Kind, text: str) -> Received:
         self.stream.transcript.note(self.stream.number, "received", f"{kind} {text}", len(text))
-        return Received(kind, _now(), text)
+        return Received(kind, self.stream.received_at, text)
 
     def _end(self, kind: Kind, text: str = "") -> Received:
         if self._ended is None:
             self._heard(kind, text)
-            self._ended = Received(kind, _now(), text)
+            self._ended = Received(kind, self.stream.received_at, text)
         return self._ended
 
     async def until_text(self, mark: str, within: float) -> Received:
@@ -330,18 +341,26 @@ class Peer:
         kept = 0
         while True:
             received = await self.receive(started + within - _now())
-            after = _now() - started
+            now = _now()
+            after = now - started
             if received.kind in ENDS:
-                return Ending(received.kind, after, received.code, received.text, tuple(texts))
+                return Ending(
+                    received.kind,
+                    max(received.at_s - started, 0.0),
+                    received.code,
+                    received.text,
+                    tuple(texts),
+                    received.at_s,
+                )
             if received.kind == "silence":
-                return Ending("silence", after, texts=tuple(texts))
+                return Ending("silence", after, texts=tuple(texts), at_s=now)
             if received.kind == "text" and len(texts) < _KEPT_TEXTS and kept < _KEPT_CHARS:
                 texts.append(received.text)
                 kept += len(received.text)
             if stop_at is not None and received.kind == "text" and stop_at in received.text:
-                return Ending("silence", after, texts=tuple(texts))
+                return Ending("silence", after, texts=tuple(texts), at_s=now)
             if after >= within:  # one that never falls silent
-                return Ending("silence", after, texts=tuple(texts))
+                return Ending("silence", after, texts=tuple(texts), at_s=now)
 
 
 def _now() -> float:

@@ -17,6 +17,7 @@ import msgspec
 
 from monitor.contract.guard import is_allowed, is_loopback, permit
 from monitor.contract.verdicts import RefusedError
+from securitytests.probe.arrivals import TimedReader
 from securitytests.probe.transcript import Transcript
 
 #: Bytes buffered of a service that sends faster than the probe reads; then TCP holds it back.
@@ -99,7 +100,7 @@ class Stream:
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
+        reader: TimedReader,
         writer: asyncio.StreamWriter,
         transcript: Transcript,
         number: int,
@@ -148,12 +149,15 @@ class Stream:
             async with asyncio.timeout(within):
                 await loop.sock_connect(raw, (endpoint.address, endpoint.port))
                 _judge_peer(raw, endpoint)
-                reader, writer = await asyncio.open_connection(
+                reader = TimedReader(RECEIVE_BUFFER_BYTES, loop)
+                protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+                transport, _ = await loop.create_connection(
+                    lambda: protocol,
                     sock=raw,
-                    limit=RECEIVE_BUFFER_BYTES,
                     ssl=endpoint.tls,
                     server_hostname=endpoint.server_name if endpoint.tls else None,
                 )
+                writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         except (OSError, TimeoutError) as error:
             raw.close()
             if error.errno in _NOT_TRIED:
@@ -193,17 +197,25 @@ class Stream:
         except (OSError, ssl.SSLError) as error:
             raise StreamEndedError("reset") from error
 
+    @property
+    def received_at(self) -> float:
+        """When what was received last had come (loop time): before it was asked for, maybe."""
+        return self._reader.taken_at
+
     async def receive(self, within: float, most: int = RECEIVE_BUFFER_BYTES) -> bytes | None:
         """Return some bytes, empty at the end of the stream, or None if none came in time.
+
+        What has come counts, whether or not the event loop stood still and the time is over.
 
         Raises:
             StreamEndedError: the connection was reset.
         """
         try:
-            async with asyncio.timeout(max(within, 0)):
-                return await self._reader.read(most)
-        except TimeoutError:
-            return None
+            try:
+                async with asyncio.timeout(max(within, 0)):
+                    return await self._reader.take(most)
+            except TimeoutError:
+                return await self._reader.take(most) if self._reader.waiting else None
         except (OSError, ssl.SSLError) as error:
             raise StreamEndedError("reset") from error
 

@@ -44,7 +44,7 @@ class Secret(msgspec.Struct, frozen=True):
         ),
         (
             {"name": "a", "named": {"x": {"retrise": 1}}},
-            "unknown key `named[...].retrise`; did you mean `retries`?",
+            "unknown key `named.x.retrise`; did you mean `retries`?",
         ),
         (
             {"name": "a", "maybe": {"retrise": 1}},
@@ -66,7 +66,12 @@ class Secret(msgspec.Struct, frozen=True):
         ({"name": "a", "word": "appel"}, "Invalid enum value 'appel'; did you mean `apple`?"),
         ({"name": "a", "word": "x"}, "Invalid enum value 'x'; known here: apple, pear"),
         ({"name": "a", "words": {"frist": {}}}, "key `words`: Invalid enum value 'frist'; did you"),
-        ({}, "missing required field `name`"),
+        ({}, "key `name`: missing; required here: name"),
+        ({"name": "a", "named": 1}, "key `named`: Expected `table`, got `int`; it says 1"),
+        (
+            {"name": "a", "named": {"x": {}, "y.z": {"retries": True}}},
+            "key `named.y.z.retries`: Expected `int`, got `bool`; it says true",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_a_suggestion(table, says):

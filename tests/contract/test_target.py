@@ -158,7 +158,10 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
             "[answers]\nunauthorised = {}",
             "key `answers`: Invalid enum value 'unauthorised'; did you mean `unauthenticated`?",
         ),
-        ("[answers.idle]\nclose = [99]", "key `answers[...].close[0]`: Expected `int` >= 1000"),
+        (
+            "[answers.idle]\nclose = [99]",
+            "key `answers.idle.close[0]`: Expected `int` >= 1000; it says 99",
+        ),
         ('[tokens.short_lived]\nenvironment = "A"', "key `tokens.short_lived.lifetime_s`: missing"),
         ("[signing]\nclaims = '{}'", "key `signing`: expected exactly one of `environment`"),
         (
@@ -181,7 +184,45 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
             "key `origins.foreign`: contradictory: 'https://a' is allowed, too",
         ),
         ("[declined]\nRL5 = ' '", "key `declined.RL5`: expected the reason, got an empty text"),
-        ("[[waivers]]\ncheck = 'AU10'", "key `waivers[0]`: Object missing required field `owner`"),
+        (
+            "[[waivers]]\ncheck = 'AU10'",
+            "key `waivers[0].owner`: missing; required here: check, expires, owner, reason",
+        ),
+        ("[[waivers]]\ncheck = 5", "key `waivers[0].check`: Expected `str`, got `int`; it says 5"),
+        (
+            "[waivers]\ncheck = 'AU10'",
+            "key `waivers`: Expected `array`, got `table`; write [[waivers]]",
+        ),
+        (
+            "declined = ['AU9']",
+            "unknown key `publish.declined`; `declined` belongs above the first [table]",
+        ),
+        ("[declined]\nAU9 = true", "key `declined.AU9`: Expected `str`, got `bool`; it says true"),
+        (
+            WAIVER.format("2027-02-31"),
+            (
+                "not valid TOML: Invalid date or datetime (at line 9, column 11), key `expires`;"
+                " a day is written 2027-01-31"
+            ),
+        ),
+        (
+            WAIVER.format("soon"),
+            (
+                "not valid TOML: Invalid value (at line 9, column 11), key `expires`; a text"
+                " stands in quotes"
+            ),
+        ),
+        (
+            WAIVER.format("2027-01-31") + WAIVER.format("2028-01-31"),
+            "key `waivers`: contradictory: AU10 is waived twice; keep one",
+        ),
+        (
+            "[promises]\nidle_timeout_s = inf",
+            (
+                "key `promises.idle_timeout_s`: expected a finite number of seconds, got inf;"
+                " leave it out where nothing is promised"
+            ),
+        ),
         (
             WAIVER.format("'soon'"),
             f"key `waivers[0].expires`: Expected {A_DAY}; it says 'soon'",

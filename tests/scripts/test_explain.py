@@ -71,6 +71,16 @@ def test_a_claim_says_what_makes_it_true_and_what_measures_it(explain, claim, li
 
 
 def test_what_nobody_knows_is_answered_with_where_to_look(explain):
-    code, said = explain("chaptre")
+    code, said = explain("xyz")
     assert code == 2
     assert "`wsproof load --list`" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [("chaptre", "chapter"), ("SE22", "SE2"), ("se", "SE1"), ("memmory", "memory")],
+)
+def test_a_name_that_is_nearly_right_is_answered_with_the_closest(explain, name, closest):
+    code, said = explain(name)
+    assert code == 2
+    assert f"did you mean {closest}?" in said

@@ -46,6 +46,25 @@ def test_a_pattern_that_matches_nothing_is_told_whatever_the_others_match():
         select(discover(), "HS1,SE22")
 
 
+@pytest.mark.parametrize(
+    ("only", "says"),
+    [
+        ("SE", r"matches 'SE'; did you mean SE\*\?"),
+        ("hs1-hs3", r"matches 'hs1-hs3'; did you mean HS\*\?"),
+        ("SE 2", r"matches 'SE 2'; did you mean SE2\?"),
+        (" , ", r"expected an id such as AU1, or one of AU\*, AZ\*"),
+        ("", r"expected an id such as AU1"),
+    ],
+)
+def test_what_matches_nothing_is_answered_with_what_may_be_meant(only, says):
+    with pytest.raises(NoVerdictError, match=says):
+        select(discover(), only)
+
+
+def test_a_comma_too_many_chooses_nothing_more():
+    assert [one.id for one in select(discover(), "SE2,")] == ["SE2"]
+
+
 def test_an_unknown_check_is_answered_with_the_closest():
     with pytest.raises(UsageError, match="did you mean"):
         find("AU55")

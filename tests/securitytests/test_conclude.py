@@ -81,13 +81,15 @@ def test_a_waiver_excuses_what_was_observed_and_not_that_the_service_is_gone(cou
         (Course((GOOD,)), Verdict.PASS),
         (Course((UNSURE,)), Verdict.INCONCLUSIVE),
         (Course((BAD,), died="the service ended"), Verdict.FAIL),
+        (Course((GOOD,), after="no service within 10 s"), Verdict.INCONCLUSIVE),
     ],
 )
 def test_what_failed_while_the_audit_stood_still_is_no_finding(course, verdict):
     course = msgspec.structs.replace(course, stalled="the audit itself stood still for 2.0 s")
     conclusion = conclude(check(), course)
     assert conclusion.verdict is verdict
-    assert ("stood still" in conclusion.reason) is (course.observations == (GOOD, BAD))
+    excused = course.observations == (GOOD, BAD) or bool(course.after)
+    assert ("stood still" in conclusion.reason) is excused
 
 
 def test_a_waiver_is_for_one_check():
@@ -117,6 +119,19 @@ def test_what_is_declined_or_waived_must_exist():
     for name in ("AU9", "AU*", "*", "unauthorized-rejected"):
         with pytest.raises(UsageError, match=r"`waivers`: .* matches no check: expected the id"):
             require_known([check()], {}, [name])
+
+
+def test_a_name_that_matches_nothing_is_told_with_the_profile_and_the_closest():
+    for declines, waived in (({"au1": "x"}, []), ({}, ["au1"])):
+        with pytest.raises(UsageError, match=r"^profile x: key .*'au1' .*; did you mean AU1\?$"):
+            require_known([check()], declines, waived, "profile x")
+    with pytest.raises(UsageError, match=r"did you mean unauthorized-rejected\?"):
+        require_known([check()], {"unauthorised-rejected": "x"}, [])
+
+
+def test_a_baseline_is_not_declined_by_its_own_name():
+    with pytest.raises(UsageError, match=r"`declined`: HT1 is a baseline, .* waive"):
+        require_known([check("HT1", claim=None)], {"HT1": "no pages"}, [])
 
 
 @pytest.mark.parametrize("name", ["*", "?*", "[A-Z]*", "A*", "AU[0-9]", "RL1"])

@@ -140,8 +140,11 @@ def test_flaws_that_are_not_there_are_no_verdict_and_nothing_is_tried():
     assert {"any_origin", "errors_become_markup"} <= {
         one.name for one in chosen_mutants("any_origin, HT5")
     }
-    with pytest.raises(NoVerdictError, match="no seeded flaw, and no check that must catch one"):
-        chosen_mutants("any_orign")
+    assert chosen_mutants("ht5") == chosen_mutants("HT5")
+    with pytest.raises(
+        NoVerdictError, match=r"none of \d+ seeded flaws .* 'any_orign'; did you mean any_origin\?"
+    ):
+        chosen_mutants("HT5,any_orign")
 
 
 def test_an_unknown_mutant_is_answered_with_the_closest():

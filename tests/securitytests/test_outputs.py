@@ -274,6 +274,32 @@ def test_the_page_stands_alone_and_hostile_text_is_inert():
     assert tags.links == []
 
 
+def unserved(*names):
+    findings = [
+        msgspec.structs.replace(
+            finding(name, Verdict.INCONCLUSIVE), reason="no answer at 127.0.0.1"
+        )
+        for name in names
+    ]
+    return msgspec.structs.replace(REPORT, findings=tuple(findings), transcripts=())
+
+
+def test_what_kept_many_checks_from_a_verdict_is_told_once():
+    report = unserved("AU1", "HS1", "SE2")
+    told, text = table.findings(report), markdown.render(report).decode()
+    assert "3 checks INCONCLUSIVE: no answer at 127.0.0.1\n  AU1, HS1, SE2\n" in told
+    assert "### INCONCLUSIVE: 3 checks\n\nno answer at 127.0.0.1\n\nAU1, HS1, SE2\n" in text
+    for written in (told, text):
+        assert written.count("no answer at") == 1
+        assert written.count("wsproof audit --only AU1") == 1
+
+
+def test_where_nothing_was_found_there_is_nothing_to_mend():
+    for written in (table.findings(unserved("AU1")), markdown.render(unserved("AU1")).decode()):
+        assert "Compare Origin." not in written
+        assert "wsproof audit --only AU1" in written
+
+
 def test_markdown_and_table_show_first_what_needs_attention():
     text = markdown.render(REPORT).decode()
     assert "<script>" not in MarkdownIt("commonmark").render(text)

@@ -9,7 +9,7 @@ from securitytests.check import Claim, check
 from securitytests.judging import Attempt, Judgement, closed, either, refused
 from securitytests.probe.client import publication
 from securitytests.probe.frames import Opcode, encode_frame
-from securitytests.probe.peer import Ending, Handshake, Peer
+from securitytests.probe.peer import Handshake, Peer
 from securitytests.probe.stream import PATIENCE_S
 
 #: Between two protocol pings of a client that hopes to keep its connection that way.
@@ -119,10 +119,9 @@ async def authentication_deadline(bench: Bench) -> None:
     for name, peer in peers.items():
         with bench.variant(name):
             ending = await peer.until_end(opened + deadline + tolerance - bench.now())
-            since = Ending(ending.kind, bench.now() - opened, ending.code, ending.reason)
             bench.judge(
                 closed(
-                    since,
+                    ending.since(opened),
                     expected,
                     within_s=deadline + tolerance,
                     not_before_s=deadline - tolerance,

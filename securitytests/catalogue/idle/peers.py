@@ -173,7 +173,7 @@ async def _dribble(bench: Bench, name: str, method: Method, *, active: bool) -> 
                     owed.clear()
                 await client.peer.send(_fragment(number)[at : at + 1], "one byte of a fragment")
                 sent += 1
-        ending = Ending(heard.kind, bench.now() - started, heard.code, heard.text)
+        ending = Ending(heard.kind, heard.at_s - started, heard.code, heard.text)
         if not ending.ended:
             ending = Ending("silence", bench.now() - started)
         bench.judge(_as_idle(bench, ending, active=active))
@@ -185,8 +185,7 @@ async def _watch(bench: Bench, name: str, method: Method, doing: Doing, *, activ
         client = await bench.client("publish", method=method)
         started = bench.now()
         ending = await _do_until_end(bench, client, doing)
-        since = Ending(ending.kind, bench.now() - started, ending.code, ending.reason)
-        bench.judge(_as_idle(bench, since, active=active))
+        bench.judge(_as_idle(bench, ending.since(started), active=active))
 
 
 def _as_idle(bench: Bench, ending: Ending, *, active: bool) -> Judgement:

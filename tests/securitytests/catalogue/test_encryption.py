@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from monitor.contract.target import load_target
+from monitor.contract.verdicts import UsageError
 from securitytests.certificates import certify
 from securitytests.gate.plan import make_plan
 from securitytests.gate.run import Gate
@@ -70,3 +71,14 @@ def test_a_service_that_must_speak_tls_and_does_not_fails(tmp_path):
 def test_a_service_that_promises_no_tls_has_none_to_be_judged(tmp_path):
     finding = judged(tmp_path, "TL2", REFERENCE.replace(VARIANT, ""))
     assert finding.verdict == "NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_an_authority_that_cannot_be_read_is_a_fault_of_the_profile(tmp_path, content):
+    if content is not None:
+        (tmp_path / "authority.pem").write_text(content)
+    profile = REFERENCE + '[tls]\nauthority = "authority.pem"\n'
+    with pytest.raises(
+        UsageError, match=r"target\.toml: key `tls.authority`: expected a file of PE"
+    ):
+        judged(tmp_path, "HT2", profile)
