@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from monitor.contract.verdicts import ExitCode, NoVerdictError
 from scripts.audit_display import display
+from securitytests.check import patterns_of
 from securitytests.gate.interruption import run_interruptibly
 from securitytests.gate.mutation import Trial, mutation_exit_code, try_mutants
 from securitytests.gate.plan import Plan
@@ -79,11 +80,11 @@ def chosen_mutants(only: str | None) -> list[Mutant]:
     """Return the mutants whose name, or the name of a check that must catch them, matches.
 
     Raises:
-        NoVerdictError: a pattern matches none; what was to be tried would not be.
+        NoVerdictError: there is no pattern, or one matches none; what was to be tried would not be.
     """
     flaws = discover().values()
     chosen: set[str] = set()
-    for pattern in filter(None, map(str.strip, (only or "*").split(","))):
+    for pattern in patterns_of("*" if only is None else only):
         matching = {
             one.name
             for one in flaws
@@ -91,7 +92,10 @@ def chosen_mutants(only: str | None) -> list[Mutant]:
             or any(fnmatchcase(check, pattern.upper()) for check in one.caught_by)
         }
         if not matching:
-            names = [*(one.name for one in flaws), *(id for one in flaws for id in one.caught_by)]
+            names = [
+                *(one.name for one in flaws),
+                *(check for one in flaws for check in one.caught_by),
+            ]
             close = difflib.get_close_matches(pattern, names, n=1)
             hint = f"did you mean {close[0]}?" if close else "docs/checks.md names them"
             raise NoVerdictError(

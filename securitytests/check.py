@@ -173,6 +173,14 @@ def discover() -> tuple[Check, ...]:
     return tuple(sorted(found.values(), key=lambda one: one.order))
 
 
+def patterns_of(only: str) -> list[str]:
+    """Return the globs of a selection, divided by commas; one that matches nothing if it has none.
+
+    What selects nothing is a mistake to be told, not a wish for all or for none.
+    """
+    return [pattern.strip() for pattern in only.split(",") if pattern.strip()] or [""]
+
+
 def select(checks: tuple[Check, ...], only: str | None) -> tuple[Check, ...]:
     """Return the checks whose id matches one of the globs in `only`, divided by commas.
 
@@ -183,8 +191,7 @@ def select(checks: tuple[Check, ...], only: str | None) -> tuple[Check, ...]:
     if only is None:
         return checks
     chosen: set[str] = set()
-    given = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
-    for pattern in given or [""]:
+    for pattern in patterns_of(only):
         matching = {one.id for one in checks if fnmatchcase(one.id, pattern.upper())}
         if not matching:
             raise NoVerdictError(
