@@ -61,7 +61,7 @@ screenshots: setup ## take the dashboard's pictures in docs/pictures
 fuzz: setup ## fuzz the monitor for ten minutes from a seed of today (FUZZ_SECONDS=, FUZZ_SEED= say otherwise)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%y%m%d)000} $(BIN)/pytest -s tests/fuzz $(ARGS)
 
-soak: setup ## load the monitor, then the dashboard, for half an hour each and look for growth
+soak: setup ## load the monitor on each event loop, then the dashboard, half an hour each: growth?
 	@WSPROOF_SOAK_S=1800 $(BIN)/pytest tests/monitor/test_soak.py tests/dashboard/test_soak.py $(ARGS)
 
 report: setup ## write the report over the newest evidence: an offline page, Markdown, figures, CSV

@@ -129,36 +129,67 @@ def objectives_of(
 ) -> tuple[Claim, ...]:
     """Return what a run has to keep.
 
-    That is the scenario's own objectives, the ones given or else those of the target profile, and
-    that the target survives.
+    That is the scenario's own objectives, the ones given or else those of the target profile that
+    are of a figure this scenario has, and that the target survives.
 
     Raises:
-        UsageError: an objective that cannot be read, or of a figure that no run of the scenario
-            has; or an unreadable claims document.
+        UsageError: an objective that cannot be read; an unreadable claims document; an objective,
+            or a claim of this scenario, of a figure that no run of it has.
     """
     given, target = tuple(given), asked.target
     figures = figures_of(scenario, asked)
+    claims = _claims_of(scenario, target, figures)
     texts = dict.fromkeys((*scenario.proves, *given), "")
     if not given:
         profile = f" (`objectives` of target profile {target.path.name}; --objective replaces them)"
-        texts |= {one: profile for one in target.objectives if one not in texts}
+        own = (one for one in target.objectives if not _of_another(one, figures))
+        texts |= {one: profile for one in own if one not in texts}
     wanted = tuple(parse(text, scenario.name(), figures, source) for text, source in texts.items())
-    return (*wanted, *_survival(scenario, target, wanted))
+    return (*wanted, *_survival(scenario, claims, wanted))
+
+
+def _claims_of(
+    scenario: type[Scenario], target: Target, figures: Mapping[str, str]
+) -> tuple[Claim, ...]:
+    """Return the claims that this scenario's figures decide."""
+    claims = load_claims(target.claims_path) if target.claims_path else ()
+    own = tuple(one for one in claims if one.scenario == scenario.name())
+    for claim in own:
+        for metric in _figures_in(claim):
+            if metric not in figures:
+                raise UsageError(
+                    f"claims {target.claims_path}: claim `{claim.id}`:"
+                    f" {_unknown(metric, scenario.name(), figures)}"
+                )
+    return own
+
+
+def _figures_in(claim: Claim) -> tuple[str, ...]:
+    """Return the metrics a claim speaks of."""
+    conditions = (*claim.requires, *claim.given)
+    return (claim.metric, *(parse_objective(text).metric for text in conditions))
+
+
+def _of_another(text: str, figures: Mapping[str, str]) -> bool:
+    """Tell whether an objective is of a figure that only other scenarios have.
+
+    A profile is one for all scenarios: what one of them shows need not stop the others.
+    """
+    match = _OBJECTIVE.fullmatch(text)
+    metric = match["metric"] if match else ""
+    return metric not in figures and any(metric in one.measures for one in discover().values())
 
 
 def _survival(
-    scenario: type[Scenario], target: Target, objectives: Iterable[Claim]
+    scenario: type[Scenario], claims: Iterable[Claim], objectives: Iterable[Claim]
 ) -> Iterator[Claim]:
     """Yield what the target has to survive and neither claims nor objectives speak of.
 
     A search for the most goes past what can be delivered; it must not kill all the same.
     """
-    claims = load_claims(target.claims_path) if target.claims_path else ()
     spoken_of = {one.metric for one in objectives}
     for claim in claims:
-        if claim.scenario == scenario.name():
-            required = (parse_objective(condition).metric for condition in claim.requires)
-            spoken_of.update((claim.metric, *required))
+        spoken_of.update(_figures_in(claim))
     if scenario.seeks:
         spoken_of.add("deliveries_lost")
     for metric, text in SURVIVAL.items():

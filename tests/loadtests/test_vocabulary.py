@@ -97,6 +97,65 @@ def test_so_is_one_of_the_profile_which_is_named(profile: Profile, plan: MakePla
     assert plan(path, objectives=("p99 < 20 ms",)).objectives[0].metric == "response_p99_us"
 
 
+def test_one_of_the_profile_that_only_another_scenario_has_is_left_to_that(
+    profile: Profile, plan: MakePlan
+) -> None:
+    path = profile(NULL_SERVER)
+    path.write_text('objectives = ["joins_refused = 0", "p99 < 20 ms"]\n' + path.read_text())
+    for name, metrics in {
+        "chapter": {"response_p99_us"},
+        "churn": {"response_p99_us", "joins_refused"},
+    }.items():
+        asked = plan(path, name, clients=10).objectives
+        own = {one.metric for one in asked} & {"response_p99_us", "joins_refused"}
+        assert own == metrics
+
+
+CLAIM = """
+format = 1
+[[claim]]
+id = "mean"
+label = "Mean"
+claimed = "< 5 ms"
+sentence = "Fast."
+scenario = "{scenario}"
+metric = "{metric}"
+comparison = "<"
+bound = 5000.0
+unit = "us"
+requires = ["{requires} == 0"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "metric", "requires", "wrong"),
+    [
+        ("chapter", "response_maen_us", "deliveries_lost", "response_mean_us"),
+        ("chapter", "response_mean_us", "deliveries_lots", "deliveries_lost"),
+        ("churn", "response_maen_us", "deliveries_lost", None),
+        ("chapter", "response_mean_us", "deliveries_lost", None),
+    ],
+)
+def test_a_claim_on_what_is_never_measured_is_refused_where_it_would_be_decided(
+    profile: Profile,
+    plan: MakePlan,
+    scenario: str,
+    metric: str,
+    requires: str,
+    wrong: str | None,
+) -> None:
+    path = profile(NULL_SERVER)
+    path.with_name("claims.toml").write_text(
+        CLAIM.format(scenario=scenario, metric=metric, requires=requires)
+    )
+    path.write_text('claims = "claims.toml"\n' + path.read_text())
+    if wrong is None:
+        assert plan(path)
+        return
+    with pytest.raises(UsageError, match=f"claims.toml: claim `mean`: .*mean '{wrong}'"):
+        plan(path)
+
+
 @pytest.mark.parametrize("text", ["rss < 100 MB", "median_receiver_p99_us < 5 ms", "p9999 < 1 s"])
 def test_what_is_measured_only_sometimes_may_be_asked_for(
     profile: Profile, plan: MakePlan, text: str
@@ -115,7 +174,7 @@ def test_a_figure_of_one_point_has_the_unit_of_that_figure(
 def test_where_there_is_but_one_point_figures_have_no_prefix(
     profile: Profile, plan: MakePlan
 ) -> None:
-    asked = plan(profile(NULL_SERVER), "fanout", clients=1, rate=0.1, window_s=20.0).asked
+    asked = plan(profile(NULL_SERVER), "fanout", clients=1, rate=0.1, window_s=60.0).asked
     known = figures_of(discover()["fanout"], asked)
     assert known["events_per_s"] == "events/s"
     assert not [name for name in known if name.startswith("c1_")]
