@@ -5,12 +5,13 @@ import math
 from typing import NamedTuple, Protocol
 
 from monitor.authority import Authority
+from monitor.effects import Effect
 from monitor.gate import Gate, Pass
 from monitor.handshake import Asked
 from monitor.incidents import Incidents
 from monitor.pages import Answer, Pages, problem
 from monitor.redaction import neutralise, redact
-from monitor.session import Effect, Rules, Session
+from monitor.session import Rules, Session
 from monitor.tokens import Grant, Scope, TokenError
 from monitor.wire import CloseCode, ErrorCode
 

@@ -16,22 +16,12 @@ from monitor import handshake, wire
 from monitor.admission import Admission, Refusal
 from monitor.assembly import Assembly, TooManyFragmentsError
 from monitor.channel import Channel, ControlFloodError
+from monitor.effects import Abort, Close, Effect, ProtocolPing, Send, Silence, Store, Stream
 from monitor.eventlog import Filter
 from monitor.gate import Pass
 from monitor.limits import ControlFrames
 from monitor.pages import Answer
-from monitor.session import (
-    Abort,
-    Close,
-    Effect,
-    ProtocolPing,
-    Rules,
-    Send,
-    Session,
-    Silence,
-    Store,
-    Stream,
-)
+from monitor.session import Rules, Session
 from monitor.settings import Settings
 from monitor.tokens import Grant
 from monitor.wire import CloseCode

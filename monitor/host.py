@@ -14,6 +14,7 @@ from monitor import wire
 from monitor.admission import Admission, Admissions, Refusal
 from monitor.authority import Authority
 from monitor.connection import Connection
+from monitor.effects import Close, Store, Stream
 from monitor.fanout import Fanout
 from monitor.gate import Gate
 from monitor.handshake import Asked, Origins
@@ -24,7 +25,6 @@ from monitor.metrics import Metrics, rss_bytes
 from monitor.pages import Answer, Pages, negotiated, problem
 from monitor.publication import Publications
 from monitor.reload import reload
-from monitor.session import Close, Store, Stream
 from monitor.settings import Settings
 from monitor.statefolder import StateFolder
 from monitor.tokens import Grant

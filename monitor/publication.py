@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import UNSET
 
 from monitor import wire
+from monitor.effects import Store
 from monitor.eventlog import EventLog
 from monitor.events import Event, complete, encode_event
 from monitor.fanout import Fanout
@@ -18,7 +19,6 @@ from monitor.journal import Journal
 from monitor.journalfile import JournalError, RepeatedIdError
 from monitor.journalrows import Entry
 from monitor.metrics import Metrics
-from monitor.session import Store
 from monitor.wire import ErrorCode
 
 log = logging.getLogger("monitor.publication")

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from monitor import wire
+from monitor.effects import Send
 from monitor.eventlog import About, EventLog
 from monitor.events import accept, encode_event, free_texts
 from monitor.fanout import Fanout
 from monitor.redaction import Redactor
-from monitor.session import Send
 from monitor.tokens import Scope
 from tests.monitor.kit import Client, event
 

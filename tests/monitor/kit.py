@@ -5,9 +5,10 @@ import time
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from monitor.effects import Close, Send
 from monitor.gate import Gate
 from monitor.keys import Key, KeyTable
-from monitor.session import Close, Send, Session
+from monitor.session import Session
 from monitor.settings import Settings
 from monitor.tokens import Grant, Scope, TokenError, TokenFault, issue, verify
 from monitor.wire import ErrorCode

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.session import Abort, ProtocolPing, Silence, Store, Stream
+from monitor.effects import Abort, ProtocolPing, Silence, Store, Stream
 from monitor.tokens import Scope
 
 from .kit import EPOCH, Client, event, readable, token

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from monitor.session import Abort, ProtocolPing, Store
+from monitor.effects import Abort, ProtocolPing, Store
 from monitor.tokens import Scope
 
 from .kit import Client, event, token
