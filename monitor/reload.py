@@ -23,10 +23,11 @@ def reload(journal: Journal, settings: Settings, now: float) -> EventLog:
         UsageError: what would be delivered was damaged on the disk; the journal is closed.
     """
     try:
+        events = _log_of(journal, settings)
         with contextlib.suppress(JournalFullError):  # told by whoever prunes later
             while journal.prune(now):
                 pass
-        return _log_of(journal, settings)
+        return events
     except JournalError as error:
         journal.close()
         raise UsageError(f"{error}") from error

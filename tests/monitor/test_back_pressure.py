@@ -32,7 +32,7 @@ def fill_states(monitor, runs, phases, text):
 
 def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor):
     monitor = start_monitor(publish_events_per_s=100_000)
-    fill_states(monitor, 20, 200, "x" * 1_000)  # 4.5 MB of states
+    fill_states(monitor, 18, 200, "x" * 1_000)  # 4 MB of states, nearly all there may be
     process = psutil.Process(monitor.pid)
     with Raw(monitor.port) as raw:
         raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -41,7 +41,7 @@ def test_subscribing_over_and_over_without_reading_takes_no_memory(start_monitor
         raw.send(masked(1, b'{"type":"subscribe"}') * 90)
         with Peer(f"{monitor.url}?token={monitor.token()}", source="127.0.0.2") as honest:
             fence = honest.until("subscribed")[-1]
-        assert fence["count"] == 4_000
+        assert fence["count"] == 3_600
         assert process.memory_info().rss - before < 8 * 2**20
 
 
@@ -117,7 +117,7 @@ def test_what_was_published_before_a_stop_is_delivered_before_the_farewell(start
 
 
 def test_a_server_that_is_stopping_says_so_and_takes_nothing_more(start_monitor):
-    monitor = start_monitor(drain_timeout_s=20, close_timeout_s=2)
+    monitor = start_monitor(drain_timeout_s=120, close_timeout_s=2)
     with (
         Raw(monitor.port) as reader,
         Peer(monitor.url, **bearer(monitor.token("publish"))) as writer,

@@ -215,7 +215,7 @@ def test_damage_inside_is_an_error_and_what_was_refused_stays_refused(path: Path
 
 
 def test_a_path_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be opened"):
+    with pytest.raises(UsageError, match="not a regular file"):
         Registry(tmp_path)
     with pytest.raises(UsageError, match="cannot be opened"):
         Registry(tmp_path / "missing" / "tokens.db")

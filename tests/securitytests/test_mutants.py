@@ -142,9 +142,11 @@ def test_flaws_that_are_not_there_are_no_verdict_and_nothing_is_tried():
     }
     assert chosen_mutants("ht5") == chosen_mutants("HT5")
     with pytest.raises(
-        NoVerdictError, match=r"none of \d+ seeded flaws .* 'any_orign'; did you mean any_origin\?"
+        NoVerdictError, match=r"none of \d+ seeded flaws.* 'any_orign'; did you mean any_origin\?"
     ):
         chosen_mutants("HT5,any_orign")
+    with pytest.raises(NoVerdictError, match="matches ''"):
+        chosen_mutants(",")
 
 
 def test_an_unknown_mutant_is_answered_with_the_closest():
