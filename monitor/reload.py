@@ -27,10 +27,10 @@ def reload(journal: Journal, settings: Settings, now: float) -> EventLog:
         with contextlib.suppress(JournalFullError):  # told by whoever prunes later
             while journal.prune(now):
                 pass
-        return events
     except JournalError as error:
         journal.close()
         raise UsageError(f"{error}") from error
+    return events
 
 
 def _log_of(journal: Journal, settings: Settings) -> EventLog:

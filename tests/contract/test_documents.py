@@ -108,7 +108,7 @@ def test_a_syntax_error_names_its_line(tmp_path):
 def test_a_file_that_is_no_text_cannot_be_read(tmp_path):
     path = tmp_path / "a.toml"
     path.write_bytes(b"a = 1 \xff\xfe")
-    with pytest.raises(UsageError, match="a.toml: not UTF-8: byte 0xff at 6; save it as UTF-8"):
+    with pytest.raises(UsageError, match=r"a\.toml: not UTF-8: byte 0xff at 6; save it as UTF-8"):
         read_toml(path, "claims")
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
         read_toml(tmp_path, "claims")
