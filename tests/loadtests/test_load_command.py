@@ -265,7 +265,7 @@ def test_a_target_that_refuses_the_recorded_events_is_quoted(
     nonsense = tmp_path / "nonsense.jsonl"
     nonsense.write_text(trace.read_text().replace("phase_progress", "nonsense"))
     told = json.loads(load(folders, REFERENCE, nonsense, "--repeats", "1", "--json").stdout)
-    assert told["exit_code"] == 1
+    assert told["exit_code"] != 0
     note = told["notes"][0]
     assert note.startswith("Repeat 1: the target refused events, first with: ")
     assert '"code":"' in note
