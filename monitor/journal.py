@@ -8,7 +8,6 @@ what it once had goes on under a new one.
 """
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +30,9 @@ _STATES_PART = 4
 #: Fewest events one `prune` looks at.
 _PRUNE_EVENTS = 1_000
 
+#: What `PRAGMA synchronous` says of FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
+_FULL = 2
+
 _INSERT = "INSERT INTO events (offset, payload, id, subject, at) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -52,7 +54,6 @@ class Journal:
         max_events: int,
         max_bytes: int,
         max_age_s: float,
-        durable: bool,
     ) -> None:
         self._file = file
         self._witness = witness
@@ -60,18 +61,16 @@ class Journal:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._appended = 0  # since the last pruning
+        self._begun = False
         self._missing = False  # the file is not where it was opened
-        self._inode = file.path.stat().st_ino
         self._states = JournalStates(file, max_bytes // _STATES_PART)
         self.epoch, pruned = file.row("SELECT epoch, pruned FROM journal")
         (highest,) = file.row("SELECT max(offset) FROM events")
         self._first: int = pruned + 1
         self.last: int = max(highest or 0, pruned)
-        self.set_back = self.last > 0 and not witness.confirms(self.epoch, self.last)
+        self.set_back = not witness.confirms(self.epoch, self.last)
         if self.set_back:
             self.epoch = secrets.token_hex(16)
-            file.execute("UPDATE journal SET epoch = ?", (self.epoch,))
-        witness.begin(self.epoch, self.last, durable=durable)
 
     @classmethod
     def open(
@@ -102,7 +101,7 @@ class Journal:
             file = JournalFile.open(path, synchronous)
             undo.callback(file.close)
             try:
-                witness = Witness.open(path)
+                witness = Witness.open(path, file.found)
                 undo.callback(witness.abandon)
                 journal = cls(
                     file,
@@ -110,7 +109,6 @@ class Journal:
                     max_events=max_events,
                     max_bytes=max_bytes,
                     max_age_s=max_age_s,
-                    durable=synchronous == "FULL",
                 )
             except JournalError as error:
                 raise UsageError(f"{error}") from error
@@ -128,6 +126,21 @@ class Journal:
     def max_state_bytes(self) -> int:
         """Bound on the bytes of the phase states' payloads."""
         return self._states.max_bytes
+
+    def begin(self) -> None:
+        """Take it up: what is appended from now on belongs to its epoch. Before any `append`.
+
+        Raises:
+            JournalError: nothing can be stored.
+        """
+        if self.set_back:
+            self._file.execute("UPDATE journal SET epoch = ?", (self.epoch,))
+        (synchronous,) = self._file.row("PRAGMA synchronous")
+        try:
+            self._witness.begin(self.epoch, self.last, durable=synchronous >= _FULL)
+        except OSError as error:
+            raise JournalError(f"journal {self._file.path}: {error}; {advice(error)}") from error
+        self._begun = True
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Store entries that continue at `last + 1`: all of them, durably, or none.
@@ -203,7 +216,7 @@ class Journal:
             JournalError: it was removed, or another file took its place.
         """
         try:
-            self._missing = os.stat(self._file.path).st_ino != self._inode  # noqa: PTH116 - fast
+            self._missing = self._file.path.stat().st_ino != self._file.found.inode
         except OSError:
             self._missing = True
         if self._missing:
@@ -235,11 +248,15 @@ class Journal:
         return forgotten
 
     def close(self) -> None:
-        """Write what is left to be written, copy the WAL into the file, and close it."""
-        with contextlib.suppress(JournalError):  # the states follow from the events
-            while not self._states.save():
-                pass
-        if self._file.close():
+        """Write what is left to be written, copy the WAL into the file, and close it.
+
+        What was never begun is closed as it is.
+        """
+        if self._begun:
+            with contextlib.suppress(JournalError):  # the states follow from the events
+                while not self._states.save():
+                    pass
+        if self._file.close() and self._begun:
             self._witness.close(self.last)
         else:
             self._witness.abandon()

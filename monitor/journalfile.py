@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from monitor.contract.verdicts import UsageError, WsproofError
-from monitor.sqlitefile import create_private, require_ours
+from monitor.sqlitefile import Found, create_private, look_at, require_ours
 
 #: Version of the tables. 2: consecutive events without ids share a row, which has no columns for
 #: what is in the payload; a file of version 1 is brought up to it. 1: a row an event.
@@ -98,8 +98,9 @@ class RepeatedIdError(WsproofError):
 class JournalFile:
     """The open file. See `JournalFile.open`; methods raise the errors of `translated`."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, found: Found) -> None:
         self.path = path
+        self.found = found  # before it was opened
         self._database = database
 
     @classmethod
@@ -115,6 +116,7 @@ class JournalFile:
         try:
             create_private(path)
             require_ours(path, "journal", APPLICATION_ID, FORMAT_VERSION, oldest=OLDEST_FORMAT)
+            found = look_at(path)
             checked = _has_log(path) and _check_untouched(path)
             database = sqlite3.connect(path, timeout=0, isolation_level=None)
             try:
@@ -124,7 +126,7 @@ class JournalFile:
                 raise
         except (sqlite3.Error, OSError, UnicodeDecodeError, JournalError) as error:
             raise UsageError(f"journal {path}: {error}; {advice(error)}") from error
-        return cls(path, database)
+        return cls(path, database, found)
 
     def row(self, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
         """Return the first row of a query that has one."""
@@ -172,7 +174,10 @@ class JournalFile:
 
     def damaged(self, what: str) -> JournalError:
         """Return the error that says what is damaged."""
-        return JournalError(f"journal {self.path}: damaged: {what}; {LEFT_AS_IT_IS}")
+        return JournalError(
+            f"journal {self.path}: damaged: {what}; nothing of it was changed: restore it, or move"
+            " it away to start with an empty journal"
+        )
 
 
 def _has_log(path: Path) -> bool:

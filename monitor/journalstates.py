@@ -4,7 +4,7 @@ They are written only now and then, some at a time: those that have not been wri
 from the events behind the newest one that was.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -42,19 +42,22 @@ class JournalStates:
 
     Attributes:
         max_bytes: the bound in force.
-        saved: the states of events up to this offset are in their table.
+        saved: the states of events up to this offset are in their table, as far as they tell any.
     """
 
     def __init__(self, file: JournalFile, max_bytes: int) -> None:
         self.max_bytes = min(max_bytes, MAX_STATE_BYTES)
         self.saved = 0
+        self._noted = 0  # the newest offset that was looked at
         self._file = file
         self._newest: PhaseIndex[int] = PhaseIndex(max_bytes=self.max_bytes)  # offsets
         self._saved_drops = 0  # so many of those that gave way are out of the table
         self._read()
 
     def note(self, entries: Sequence[Entry]) -> None:
-        """Take up events that were stored."""
+        """Take up events that were stored, in order."""
+        if entries:
+            self._noted = entries[-1].offset
         self._newest.note_all(
             [
                 Change(name, entry.offset, len(entry.payload))
@@ -76,10 +79,13 @@ class JournalStates:
         Raises:
             JournalError: nothing was written.
         """
+        dropped = self._newest.dropped
+        if self.saved == self._noted and dropped == self._saved_drops:
+            return True
         held = [*self._newest.items()]
         behind = sorted(offset for _, offset in held if offset > self.saved)
-        dropped = self._newest.dropped
         if not behind and dropped == self._saved_drops:
+            self.saved = self._noted
             return True
         payloads = self._unsaved(behind[:_SAVED_AT_ONCE])
         changed = [(*name, offset, payloads[offset]) for name, offset in held if offset in payloads]
@@ -98,36 +104,36 @@ class JournalStates:
         query = "SELECT run, phase, offset, length(payload) FROM phases ORDER BY offset"
         for run, phase, offset, size in self._file.rows(query):
             self._newest.note(Change((run, phase), offset, size))
-            self.saved = offset
-        for offset, payload in self._behind():
+            self.saved = self._noted = offset
+        for offset, payload in self._behind(self.saved):
             try:
                 about = _read_about(payload)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise self._file.damaged(f"an event cannot be read: {error}") from error
+            self._noted = offset
             name = _told(about.type, about.run, about.phase)
             if name is not None:
                 self._newest.note(Change(name, offset, len(payload)))
 
-    def _unsaved(self, offsets: Iterable[int]) -> dict[int, bytes]:
-        """Return the payloads of events behind the newest whose state is in the table."""
-        wanted = set(offsets)
+    def _unsaved(self, offsets: Sequence[int]) -> dict[int, bytes]:
+        """Return the payloads of events, by offset; there may be any number of others."""
         payloads: dict[int, bytes] = {}
-        if not wanted:
-            return payloads
-        for event in self._behind():
-            if event.offset in wanted:
-                payloads[event.offset] = event.payload
-                if len(payloads) == len(wanted):
-                    return payloads
-        missing = min(wanted - payloads.keys())
-        raise self._file.damaged(f"the event of offset {missing} is missing")
+        for offset in offsets:
+            if offset in payloads:
+                continue
+            query = "SELECT offset, payload FROM events WHERE offset >= ? ORDER BY offset LIMIT 1"
+            for row in self._file.rows(query, (offset,)):
+                payloads |= dict(events_of(row))
+            if offset not in payloads:
+                raise self._file.damaged(f"the event of offset {offset} is missing")
+        return {offset: payloads[offset] for offset in offsets}
 
-    def _behind(self) -> Iterator[Stored]:
-        """Yield the events behind the newest whose state is in the table."""
+    def _behind(self, offset: int) -> Iterator[Stored]:
+        """Yield the events behind an offset."""
         query = "SELECT offset, payload FROM events WHERE offset > ? ORDER BY offset"
-        for row in self._file.rows(query, (self.saved,)):
+        for row in self._file.rows(query, (offset,)):
             for event in events_of(row):
-                if event.offset > self.saved:
+                if event.offset > offset:
                     yield event
 
 

@@ -24,6 +24,7 @@ def reload(journal: Journal, settings: Settings, now: float) -> EventLog:
     """
     try:
         events = _log_of(journal, settings)
+        journal.begin()
         with contextlib.suppress(JournalFullError):  # told by whoever prunes later
             while journal.prune(now):
                 pass

@@ -95,6 +95,11 @@ _RULES = (
                 "hf_",
                 "sg.",
                 "dop_v1_",
+                "dckr_pat_",
+                "shp",
+                "whsec_",
+                ":aa",
+                "age-secret-key-1",
             ),
         ),
         re.compile(
@@ -104,6 +109,9 @@ _RULES = (
             r"|(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{16,}+"  # OpenAI and kin
             r"|[spr]k_(?:live|test)_[A-Za-z0-9]{10,}+"  # Stripe
             r"|(?:npm|hf)_[A-Za-z0-9]{30,}+|pypi-[A-Za-z0-9_-]{32,}+|dop_v1_[a-f0-9]{32,}+"
+            r"|dckr_pat_[A-Za-z0-9_-]{20,}+|shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32,}+"  # Docker, Shopify
+            r"|whsec_[A-Za-z0-9+/]{20,}+=*|AGE-SECRET-KEY-1[A-Za-z0-9]{50,}+"  # webhooks, age
+            r"|(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}+"  # Telegram
             r"|(?<![A-Za-z0-9])SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+"  # SendGrid
         ),
         "[redacted:api-key]",
@@ -124,9 +132,24 @@ _RULES = (
         signs="/",
     ),
     Rule(
+        "api-key",
+        ("sig=", "sharedaccesssignature="),
+        re.compile(
+            r"(?P<name>\b(?:sig|SharedAccessSignature)=)[A-Za-z0-9%+/_-]{20,}+=*", re.IGNORECASE
+        ),
+        r"\g<name>[redacted:api-key]",  # Azure
+        signs="=",
+    ),
+    Rule(
         "url-credential",
         ("://",),
-        re.compile(r"""://(?!\[redacted:)(?:[^\s/@"'<>]*+@)++"""),
+        re.compile(
+            r"://(?!\[redacted:)"
+            # A password with a slash in it belongs encoded, and is written all the same; a port is
+            # none.
+            r"""(?:[^\s/:@"'<>]{0,64}:(?![0-9]{1,5}/)[^\s"'<>]{1,200}@(?=[\w\[])"""
+            r"""|(?:[^\s/@"'<>]*+@)++)"""
+        ),
         "://[redacted:url-credential]@",
         signs=":",
     ),
@@ -135,7 +158,10 @@ _RULES = (
         ("authorization",),
         re.compile(
             rf"(?P<name>authorization{_QUOTE}[ \t]{{0,8}}[:=][ \t]{{0,8}}{_QUOTE})"
-            r"""(?!\[redacted:)(?:[a-z]{2,16}[ \t]{1,8})?+[^\s"',;]++""",
+            r"(?!\[redacted:)(?:digest[ \t]{1,8}"
+            r"""(?:[a-z]{1,16}=(?:\\?"[^"]{0,256}"|[^\s,"]{0,256})"""
+            r"(?:[ \t]{0,4},[ \t]{0,4})?+){1,16}+"
+            r"""|(?:[a-z]{2,16}[ \t]{1,8})?+[^\s"',;]++)""",
             re.IGNORECASE,
         ),
         r"\g<name>[redacted:credential]",
@@ -201,9 +227,11 @@ _RULES = (
         "home",
         ("/home/", "/users/", "/root", "\\users\\"),
         re.compile(
-            r"""(?<![\w.-])(?:/mnt|/var|/usr|/export)?(?:/[A-Za-z])?/(?:home|Users)/[^\s/\\:"'<>,;)]++"""
-            r"|(?<![\w.-])/root(?![\w-])"
-            r"|(?:[A-Za-z]:|\\{2,4}[\w.-]{1,64})\\{1,2}Users\\{1,2}"
+            r"(?<![\w.-])(?:/mnt|/var|/usr|/export|/nfs|/net|/data|/srv|/cygdrive)?(?:/[A-Za-z])?"
+            r"""/(?:home|Users)/[^\s/\\:"'<>,;)]++"""
+            r"""|(?<![\w])[A-Za-z]:/(?i:users)/[^\s/\\:"'<>,;)]++"""
+            r"|(?<![\w.-])(?:/var)?/root(?![\w-])"
+            r"|(?:[A-Za-z]:|\\{2,4}[\w.-]{1,64})\\{1,2}(?i:users)\\{1,2}"
             r"""[^\\/:"<>|\s]++(?:[ ][^\\/:"<>|\s]++(?=\\))?"""
         ),
         "[redacted:home]",

@@ -19,7 +19,8 @@ from monitor.contract.verdicts import UsageError
 
 #: Up to ten years: clocks and timers hold it, and what is not finite they do not.
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=10 * 365 * 86_400)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+#: As far as numbers in JSON and floating point are exact.
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 #: Variables of other commands; any other WSPROOF_ name that is no setting is a mistake.
@@ -80,11 +81,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, msgspec.Meta(ge=0, le=1), _help("longest an event waits for others")
     ] = 0.0
     log_bytes: Annotated[
-        int, msgspec.Meta(ge=2**20), _help("bytes of frames the event log holds")
+        int, msgspec.Meta(ge=2**20, le=2**53), _help("bytes of frames the event log holds")
     ] = 4 * 2**20
     journal_events: Annotated[Count, _help("events the journal keeps")] = 1_000_000
     journal_bytes: Annotated[
-        int, msgspec.Meta(ge=1_000_000), _help("bytes the journal's file takes")
+        int,
+        msgspec.Meta(ge=1_000_000),
+        _help(
+            "bytes of the journal's file in use; it holds more for a moment, and does not shrink"
+        ),
     ] = 2**30
     journal_age_s: Annotated[Seconds, _help("age of the oldest event kept")] = 7 * 86_400.0
     synchronous: Annotated[Literal["NORMAL", "FULL"], _help("FULL also survives power loss")] = (
@@ -204,6 +209,10 @@ def _expectation(said: str) -> str:
 
 def _check(settings: Settings, named: Callable[[str], str]) -> None:
     """See that values make sense; `named` says where the one of a key came from."""
+    for key in ("state", "tls_certificate", "tls_key"):
+        path = getattr(settings, key)
+        if path is not None and (not path or "\0" in path):
+            raise UsageError(f"{named(key)}: expected a path, got {path!r}")
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network, strict=False)

@@ -5,10 +5,48 @@ is to the byte.
 """
 
 import contextlib
+import fcntl
 import os
+import struct
 from pathlib import Path
+from typing import NamedTuple
 
 from monitor.contract.verdicts import UsageError
+
+#: `FS_IOC_GETVERSION` of <linux/fs.h>: the generation of an inode, which tells it from earlier ones
+#: of its number.
+_GET_GENERATION = 0x80087601
+
+
+class Found(NamedTuple):
+    """A file as it was found: which it is, and when it changed last (Unix ns).
+
+    The number of an inode that became free is given to the next file, often the copy of the one
+    that was removed; its generation is another. It is 0 where the file system has none.
+    """
+
+    inode: int
+    generation: int
+    changed_ns: int
+
+
+def look_at(path: Path) -> Found:
+    """Return which file stands at `path`. Not while SQLite has it open.
+
+    To close a file gives up the locks that the process has on it, whoever took them
+    (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        stat = os.fstat(file.fileno())
+        try:
+            answer = fcntl.ioctl(file.fileno(), _GET_GENERATION, bytes(8))
+        except OSError:
+            return Found(stat.st_ino, 0, stat.st_ctime_ns)
+    (generation,) = struct.unpack("@I4x", answer)
+    return Found(stat.st_ino, generation, stat.st_ctime_ns)
 
 
 def create_private(path: Path) -> None:

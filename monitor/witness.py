@@ -16,6 +16,8 @@ from typing import Self
 
 import msgspec
 
+from monitor.sqlitefile import Found
+
 #: Names one uptime of the machine (https://docs.kernel.org/admin-guide/sysctl/kernel.html).
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -24,48 +26,62 @@ _DIGITS = 20
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """Of which journal the offset is: its epoch and inode; and when it is to be believed."""
+    """Of which journal the offset is, and when it is to be believed.
+
+    `file` tells the file from a copy of it; `changed_ns` is when it changed last, 0 while it is
+    open: a copy over the file itself is told by that.
+    """
 
     epoch: str
-    inode: int
+    file: tuple[int, int]
     boot: str
     durable: bool  # also after a crash of the machine
+    changed_ns: int
 
 
 class Witness:
     """The note beside one open journal. See `Witness.open`."""
 
-    def __init__(self, descriptor: int, inode: int) -> None:
+    def __init__(self, descriptor: int, journal: Path, found: Found) -> None:
         self._descriptor = descriptor
-        self._inode = inode
+        self._journal = journal
+        self._found = found
         self._boot = _boot_id()
         self._epoch = ""
         self._durable = False
         self._at = 0  # where the digits stand
 
     @classmethod
-    def open(cls, journal: Path) -> Self:
+    def open(cls, journal: Path, found: Found) -> Self:
         """Open the note beside a journal's file, or create one (mode 0600) that knows nothing.
+
+        `found` is what the file was before anything of ours changed it.
 
         Raises:
             OSError: it cannot be read and written.
         """
         path = journal.with_suffix(".witness")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        return cls(descriptor, journal.stat().st_ino)
+        return cls(descriptor, journal, found)
 
     def confirms(self, epoch: str, last: int) -> bool:
-        """Tell whether the journal is known to be the one noted, and not behind it."""
+        """Tell whether the journal is known to be the one noted, and not behind it.
+
+        Of an empty journal that nothing is known about there is nothing to doubt.
+        """
         head, _, digits = os.pread(self._descriptor, 4_096, 0).partition(b"\n")
         try:
             noted = msgspec.json.decode(head, type=_Head)
             offset = int(digits)
         except ValueError:  # empty or damaged: it knows nothing
-            return False
+            return last == 0
+        if noted.epoch != epoch:
+            return last == 0
         same_uptime = noted.boot == self._boot != ""
         return (
-            (noted.epoch, noted.inode) == (epoch, self._inode)
+            noted.file == (self._found.inode, self._found.generation)
             and (noted.durable or same_uptime)
+            and noted.changed_ns in {0, self._found.changed_ns}
             and offset <= last
         )
 
@@ -76,7 +92,7 @@ class Witness:
             OSError: nothing could be written.
         """
         self._epoch, self._durable = epoch, durable
-        self._write(last, durable=durable)
+        self._write(last, durable=durable, changed_ns=0)
         os.fsync(self._descriptor)
 
     def note(self, last: int) -> None:
@@ -87,7 +103,7 @@ class Witness:
     def close(self, last: int) -> None:
         """Note that the journal was closed, all of it on the disk."""
         with contextlib.suppress(OSError):  # then it is believed for this uptime only
-            self._write(last, durable=True)
+            self._write(last, durable=True, changed_ns=self._journal.stat().st_ctime_ns)
             os.fsync(self._descriptor)
         self.abandon()
 
@@ -95,8 +111,10 @@ class Witness:
         """Close the note as it is."""
         os.close(self._descriptor)
 
-    def _write(self, last: int, *, durable: bool) -> None:
-        head = msgspec.json.encode(_Head(self._epoch, self._inode, self._boot, durable)) + b"\n"
+    def _write(self, last: int, *, durable: bool, changed_ns: int) -> None:
+        file = self._found.inode, self._found.generation
+        told = _Head(self._epoch, file, self._boot, durable, changed_ns)
+        head = msgspec.json.encode(told) + b"\n"
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, head + b"%0*d" % (_DIGITS, last), 0)
         self._at = len(head)

@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import itertools
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -62,6 +63,8 @@ _logger.setLevel(logging.INFO)
 _ENDS = {CloseCode.UNAUTHORIZED: UnauthorizedError, CloseCode.FORBIDDEN: ForbiddenError}
 _REFUSED = {401: UnauthorizedError, 403: ForbiddenError}
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: What a header can carry of a token (https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: Characters of what a refusal says of itself that are shown at most.
 _LONGEST_DETAIL = 80
 
@@ -113,11 +116,24 @@ class Endpoint:
             return host == "localhost" or host.endswith(".localhost")
 
     def reveal_token(self) -> str | None:
-        """Return the token to present now.
+        """Return the token to present now, without the white space around it that files have.
 
         Raises:
             LinkLostError: the function that should return one failed; it may not next time.
+            UnauthorizedError: it has characters that no token has.
         """
+        token = self._ask_for_token()
+        if token is None:
+            return None
+        token = str(token).strip()
+        if not _TOKEN.fullmatch(token):
+            raise UnauthorizedError(
+                f"monitor {self.url}: the token is empty, or has characters that no token has; give"
+                " it as it was issued"
+            )
+        return token
+
+    def _ask_for_token(self) -> str | None:
         if not callable(self.token):
             return self.token
         try:

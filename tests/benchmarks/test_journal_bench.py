@@ -38,6 +38,7 @@ def test_journal_commit(
 
     total = 20_000 if synchronous == "NORMAL" else 2_000
     rounds = total // events if benchmark.enabled else 1
+    journal.begin()
     benchmark.pedantic(journal.append, setup=group, rounds=rounds)
     benchmark.extra_info["events"] = events
     journal.close()

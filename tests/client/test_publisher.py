@@ -145,6 +145,23 @@ def test_a_refused_token_is_told_once_and_never_shown(
     assert "c2VjcmV0" not in caplog.text + repr(publisher) + str(vars(publisher))
 
 
+def test_a_token_read_from_a_file_with_its_line_end_will_do(monitor: RunningMonitor) -> None:
+    with Publisher(monitor.url, f" {monitor.token('publish')}\n") as publisher:
+        publisher.trashed("a")
+        assert publisher.flush(10).acknowledged == 1
+
+
+@pytest.mark.parametrize("token", ["", "s3cr3t\ns3cr3t", "s3cr3té", "s3cr3t s3cr3t", b"s3cr3t"])
+def test_what_no_token_is_like_is_refused_and_not_shown(
+    monitor: RunningMonitor, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    with Publisher(monitor.url, token) as publisher:
+        publisher.trashed("a")
+        assert publisher.flush(10).acknowledged == 0
+    assert "the token is empty, or has characters that no token has" in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
 def test_a_token_without_the_publish_scope_is_told_what_it_lacks(monitor: RunningMonitor) -> None:
     with Publisher(monitor.url, monitor.token("subscribe")) as publisher:
         publisher.checkpoint("a.json")

@@ -22,13 +22,15 @@ def open_journal(
     max_age_s: float = 1e9,
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
 ) -> Journal:
-    return Journal.open(
+    journal = Journal.open(
         path,
         max_events=max_events,
         max_bytes=max_bytes,
         max_age_s=max_age_s,
         synchronous=synchronous,
     )
+    journal.begin()
+    return journal
 
 
 def entry(offset: int, *, padding: int = 0, **changes: object) -> Entry:

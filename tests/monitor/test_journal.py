@@ -166,6 +166,24 @@ def test_states_are_bounded_in_bytes_so_that_events_keep_most_of_the_file(path: 
     again.close()
 
 
+def test_a_state_among_many_events_that_tell_none_is_saved(path: Path) -> None:
+    journal = open_journal(path, max_events=1)
+    journal.append(entries(journal, 1, phase="first"))
+    for _ in range(3):
+        for _ in range(20):
+            journal.append(entries(journal, 70, type="checkpoint_created", id=None))
+        journal.append(entries(journal, 1, phase="second"))
+        told = journal.tail(1, 10**6)[0].payload
+        journal.append(entries(journal, 70, type="checkpoint_created"))
+        while journal.prune(NOW):
+            pass
+        assert journal.states() == [entry(1, phase="first").payload, told]
+    crashed = open_journal(killed(path, path.parent / "left"), max_events=1)
+    assert crashed.states() == journal.states()
+    crashed.close()
+    journal.close()
+
+
 def test_states_are_written_some_at_a_time_and_none_is_forgotten(path: Path) -> None:
     journal = open_journal(path, max_events=1)
     count = 190

@@ -189,6 +189,75 @@ def test_a_journal_that_lost_its_end_goes_on_in_a_new_epoch(
     once_more.close()
 
 
+def folder_by_copy(state: Path, backup: Path) -> None:
+    shutil.rmtree(state)
+    shutil.copytree(backup, state)
+
+
+def files_in_place(state: Path, backup: Path) -> None:
+    for file in backup.iterdir():
+        (state / file.name).write_bytes(file.read_bytes())
+
+
+def files_one_by_one(state: Path, backup: Path) -> None:
+    for file in backup.iterdir():
+        (state / file.name).unlink()
+        shutil.copy(file, state)
+
+
+@pytest.mark.parametrize("restore", [folder_by_copy, files_in_place, files_one_by_one])
+def test_a_copy_of_the_whole_folder_counts_as_put_back(
+    tmp_path: Path, restore: Callable[[Path, Path], None]
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    path.parent.mkdir()
+    journal = open_journal(path)
+    journal.append(entries(journal, 5))
+    epoch = journal.epoch
+    journal.close()
+    shutil.copytree(path.parent, tmp_path / "backup")
+    journal = open_journal(path)
+    assert (journal.epoch, journal.set_back) == (epoch, False)
+    journal.append(entries(journal, 5))
+    journal.close()
+    restore(path.parent, tmp_path / "backup")
+    journal = open_journal(path)
+    assert journal.set_back
+    assert (journal.epoch != epoch, journal.last) == (True, 5)
+    journal.close()
+
+
+def test_a_young_journal_that_lost_all_it_had_begins_a_new_epoch(path: Path) -> None:
+    journal = open_journal(path)
+    assert not journal.set_back
+    journal.append(entries(journal, 3))
+    epoch = journal.epoch
+    left = {name: path.with_name(name).read_bytes() for name in contents(path.parent)}
+    journal.close()
+    for name, content in left.items():
+        path.with_name(name).write_bytes(content)
+    lose_log(path)
+    journal = open_journal(path)
+    assert (journal.set_back, journal.last) == (True, 0)
+    assert journal.epoch != epoch
+    journal.close()
+
+
+def test_what_is_found_damaged_before_it_was_begun_keeps_its_epoch(path: Path) -> None:
+    journal = open_journal(path)
+    journal.append(entries(journal, 3))
+    epoch = journal.epoch
+    journal.close()
+    lose_witness(path)
+    unbegun = Journal.open(path, max_events=10, max_bytes=2**30, max_age_s=1e9)
+    assert unbegun.set_back
+    assert unbegun.epoch != epoch
+    unbegun.close()
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT epoch FROM journal").fetchone() == (epoch,)
+    database.close()
+
+
 @pytest.mark.parametrize(("synchronous", "set_back"), [("NORMAL", True), ("FULL", False)])
 def test_after_a_crash_of_the_machine_only_what_was_durable_goes_on(
     path: Path,
