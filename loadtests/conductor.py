@@ -90,6 +90,7 @@ class Conductor:
         #: What it came to, once it is over.
         self.result: RepeatResult | None = None
         self._publisher_fault = ""
+        self._nobody: bool | None = None  # no client was let in; unknown without a publisher
         offsets = load_schedule(assignment).offsets_ns
         window_ns = int(assignment.point.warmup_s * 1e9)
         self._timetable = Timetable.create(assignment.timetable, offsets, window_ns)
@@ -136,8 +137,9 @@ class Conductor:
         self.receivers.start()
         publisher = self._publish(self.assignment)
         try:
-            together = self._await_publisher(publisher) and self._await_clients()
-            if together and self._play(publisher):
+            if self._await_publisher(publisher):
+                self._nobody = not self._await_clients()
+            if self._nobody is False and self._play(publisher):
                 self._outcome = publisher.finish(now=self._stop.is_set())
                 if self._stop.is_set():
                     self._window_end_ns = self._timetable.cut_short(self._window_end_ns)
@@ -362,7 +364,9 @@ class Conductor:
                 moves_lag_p99_us=crowd.lag_p99_us,
             ),
             passage=passage.review(self._timetable, self._window_start_ns, end, self._late_ns),
-            publisher_died=outcome is None and not self._interrupted and not unbegun,
+            publisher_died=(
+                outcome is None and not self._nobody and not self._interrupted and not unbegun
+            ),
             publisher_fault=outcome.fault if outcome else self._publisher_fault,
             first_refusal=outcome.first_refusal if outcome else "",
             publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,

@@ -48,9 +48,7 @@ def connect_times(prefix: str, admissions: Iterable[Admission]) -> dict[str, tup
 def counted(
     prefix: str, unit: str, admissions: Iterable[Admission]
 ) -> dict[str, tuple[float, str]]:
-    """Return how many attempts there were and how many were refused."""
+    """Return how many attempts there were and, if there were any, how many were refused."""
     found = list(admissions)
-    return {
-        f"{prefix}_offered": (float(len(found)), unit),
-        f"{prefix}_refused": (float(sum(not one.admitted for one in found)), unit),
-    }
+    refused = {f"{prefix}_refused": (float(sum(not one.admitted for one in found)), unit)}
+    return {f"{prefix}_offered": (float(len(found)), unit)} | (refused if found else {})

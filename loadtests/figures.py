@@ -7,6 +7,7 @@ deliveries: fifty copies of one event are not fifty samples.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,22 +28,43 @@ REPEATS_FOR_INTERVAL = 5
 
 _RESAMPLES = 2000
 
-#: What is summed over repeats: name, unit, how one repeat counts it.
-TOTALS: dict[str, tuple[str, Callable[[RepeatResult], int]]] = {
-    "clients_refused": ("clients", lambda one: one.part.refused),
-    "events_scheduled": ("events", lambda one: one.passage.scheduled),
-    "events_sent": ("events", lambda one: one.passage.sent),
-    "events_late": ("events", lambda one: one.passage.late),
-    "events_dropped": ("events", lambda one: one.passage.dropped),
-    "events_refused": ("events", lambda one: one.passage.refused),
-    "deliveries_expected": ("deliveries", lambda one: one.part.expected),
-    "deliveries_received": ("deliveries", lambda one: one.part.received),
-    "deliveries_lost": ("deliveries", lambda one: one.part.lost),
-    "deliveries_thinned": ("deliveries", lambda one: one.part.thinned),
-    "deliveries_duplicated": ("deliveries", lambda one: one.part.duplicated),
-    "deliveries_reordered": ("deliveries", lambda one: one.part.reordered),
+
+class Total(NamedTuple):
+    """What is summed over repeats: its unit, how one repeat counts it, and among how many.
+
+    Where there was nothing to count among, zero is no figure.
+    """
+
+    unit: str
+    count: Callable[[RepeatResult], int]
+    among: Callable[[RepeatResult], int] = lambda _: 1
+
+
+def _expected(result: RepeatResult) -> int:
+    return result.part.expected
+
+
+def _scheduled(result: RepeatResult) -> int:
+    return result.passage.scheduled
+
+
+TOTALS: dict[str, Total] = {
+    "clients_refused": Total("clients", lambda one: one.part.refused),
+    "events_scheduled": Total("events", _scheduled),
+    "events_sent": Total("events", lambda one: one.passage.sent),
+    "events_late": Total("events", lambda one: one.passage.late, _scheduled),
+    "events_dropped": Total("events", lambda one: one.passage.dropped, _scheduled),
+    "events_refused": Total("events", lambda one: one.passage.refused, _scheduled),
+    "deliveries_expected": Total("deliveries", _expected),
+    "deliveries_received": Total("deliveries", lambda one: one.part.received),
+    "deliveries_lost": Total("deliveries", lambda one: one.part.lost, _expected),
+    "deliveries_thinned": Total("deliveries", lambda one: one.part.thinned, _expected),
+    "deliveries_duplicated": Total("deliveries", lambda one: one.part.duplicated, _expected),
+    "deliveries_reordered": Total("deliveries", lambda one: one.part.reordered, _expected),
     # Before they were due, or after more than an hour: counted, in no bucket, never clamped.
-    "deliveries_out_of_range": ("deliveries", lambda one: one.part.response.get("out_of_range", 0)),
+    "deliveries_out_of_range": Total(
+        "deliveries", lambda one: one.part.response.get("out_of_range", 0), _expected
+    ),
 }
 
 
@@ -88,6 +110,12 @@ def complete_events(result: RepeatResult) -> np.ndarray:
     return bits[: result.passage.scheduled].astype(bool)
 
 
+def _arrived(result: RepeatResult) -> int:
+    """Count the measured events that reached somebody: independent samples of latency."""
+    first = result.part.fanout.get("first_receiver")
+    return int(first["count"]) if first else int(complete_events(result).sum())
+
+
 def run_metrics(measured: Measured) -> dict[str, Metric]:
     """Return every figure that can be had of a run, by name.
 
@@ -96,10 +124,10 @@ def run_metrics(measured: Measured) -> dict[str, Metric]:
     """
     points = {label: _point_metrics(measured, found) for label, found in measured.points.items()}
     metrics = next(iter(points.values())) if len(points) == 1 else _of_points(measured, points)
-    for name, (unit, count) in TOTALS.items():
-        counts = [float(count(result)) for result in measured.counted]
-        if counts:
-            metrics[name] = Metric(sum(counts), unit, "total of repeats", tuple(counts))
+    for name, total in TOTALS.items():
+        counts = [float(total.count(result)) for result in measured.counted]
+        if any(counts) or (counts and all(map(total.among, measured.counted))):
+            metrics[name] = Metric(sum(counts), total.unit, "total of repeats", tuple(counts))
     metrics |= _memory_metrics(measured)
     metrics["target_deaths"] = Metric(float(measured.target_deaths), "deaths", "count")
     if measured.calibration is not None:
@@ -159,8 +187,8 @@ def repeat_metrics(
     """Return the figures of one repeat, with those of its scenario."""
     values = repeat_values(result, samples) | (own or {}) if result.window_s else {}
     metrics = {name: Metric(value, unit, "one repeat") for name, (value, unit) in values.items()}
-    for name, (unit, count) in TOTALS.items():
-        metrics[name] = Metric(float(count(result)), unit, "one repeat")
+    for name, total in TOTALS.items():
+        metrics[name] = Metric(float(total.count(result)), total.unit, "one repeat")
     return metrics
 
 
@@ -183,7 +211,7 @@ def repeat_values(result: RepeatResult, samples: Sequence[Sample]) -> dict[str, 
         values[f"{kind}_mean_us"] = (recorder.mean_us, "us")
         values[f"{kind}_max_us"] = (recorder.max_us, "us")
         for name, percent in PERCENTILES.items():
-            if enough(percent, passage.scheduled):
+            if enough(percent, _arrived(result)):
                 values[f"{kind}_{name}_us"] = (recorder.percentile_us(percent), "us")
     for name in FIGURES:
         if name in result.part.fanout:
@@ -300,7 +328,7 @@ def _latency_metrics(
     results: Sequence[RepeatResult], known: Mapping[str, Metric]
 ) -> dict[str, Metric]:
     """Say how many events stand behind each latency; merge repeats where one is too short."""
-    events = sum(result.passage.sent for result in results)
+    events = sum(map(_arrived, results))
     found: dict[str, Metric] = {}
     for kind in ("response", "service"):
         for name in ("mean", "max", *PERCENTILES):

@@ -15,12 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
-import msgspec
 from gevent.monkey import get_original
 
 from loadtests.accounting.latencies import Latencies
 from loadtests.accounting.ledger import Ledger
 from loadtests.accounting.looplag import LoopLag
+from loadtests.accounting.thinning import left_out
 from loadtests.accounting.unread import Backlog, Unread, left_in, room_of
 from loadtests.bounds import RECEIVE_BUFFER_BYTES
 from loadtests.connections.connection import Connection, Position, Stage
@@ -303,10 +303,8 @@ class Receivers:
         connection = subscriber.connection
         stage, controls = connection.stage, connection.controls
         clean = connection.walker.between_messages
-        numbers = connection.receive(chunk)
-        consecutive = bool(numbers) and numbers == list(
-            range(numbers[0], numbers[0] + len(numbers))
-        )
+        numbers = self._known(connection.receive(chunk))
+        consecutive = bool(numbers) and numbers == [*range(numbers[0], numbers[0] + len(numbers))]
         if connection.walker.others:
             self._notices(subscriber, numbers)
             clean = False
@@ -324,6 +322,12 @@ class Receivers:
             self._write(subscriber)
         return numbers, consecutive
 
+    def _known(self, numbers: list[int]) -> list[int]:
+        """Leave out numbers that nothing was published under: a target altered what it was sent."""
+        if self.latencies is None or not numbers or max(numbers) < self.latencies.timetable.events:
+            return numbers
+        return [number for number in numbers if number < self.latencies.timetable.events]
+
     def _notices(self, subscriber: Subscriber, numbers: list[int]) -> None:
         """Note what the service says it left out; other messages are none of ours.
 
@@ -332,15 +336,10 @@ class Receivers:
         others, subscriber.connection.walker.others = subscriber.connection.walker.others, []
         if not self._thinned:
             return
-        publish = self._target.publish
         for text, behind in others:
-            if self._thinned in text:
-                said = msgspec.json.decode(text)
-                span = None
-                if publish.thinned_from is not None and publish.thinned_to is not None:
-                    span = int(said[publish.thinned_to]) - int(said[publish.thinned_from]) + 1
-                newest = max(numbers[:behind], default=-1)
-                subscriber.ledger.announced(newest, int(said[publish.thinned_count]), span)
+            said = self._thinned in text and left_out(self._target.publish, text)
+            if said:
+                subscriber.ledger.announced(max(numbers[:behind], default=-1), *said)
 
     def _moved(self, subscriber: Subscriber, before: Stage, at_ns: int) -> None:
         """React to a new stage of a connection."""

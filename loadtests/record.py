@@ -86,6 +86,7 @@ def write(
         for what, text in (
             ("publisher_lost", result.publisher_fault),
             ("first_refusal", result.first_refusal),
+            ("clients_refused", _turned_away(result)),
             ("clocks", "; ".join(result.clocks)),
             ("below_the_clocks_bound", ", ".join(_refused(result))),
         )
@@ -131,6 +132,15 @@ def _histograms(results: Sequence[RepeatResult]) -> Iterator[Histogram]:
                 if result.counted:
                     whole.merge(recorder)
         yield whole.export(name, 0)
+
+
+def _turned_away(result: RepeatResult) -> str:
+    """Say how many clients were refused, and how the first was; empty if none was."""
+    part = result.part
+    if not part.refused:
+        return ""
+    answers = (one.answer for one in part.admissions if not one.admitted)
+    return f"{part.refused} of {part.offered} clients, the first with: {next(answers, 'silence')}"
 
 
 def _timeline(results: Sequence[RepeatResult]) -> Iterator[Row]:

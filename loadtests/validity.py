@@ -103,6 +103,7 @@ def judge_run(
         for reason in reasons
         if result.counted
     ]
+    soft += [said for result in counted for said in _unmeasured(result)]
     soft += doubts
     if not bounds_us:
         # Nothing on latency is judged; whoever reads the figures should know all the same.
@@ -160,6 +161,17 @@ def _failed(result: RepeatResult, gone: bool = False) -> list[str]:
         said = answers[0] if answers else result.publisher_fault or "nothing"
         reasons.append(f"the target was never reachable: {said}")
     return reasons
+
+
+def _unmeasured(result: RepeatResult) -> list[str]:
+    """Say why nothing was offered in a repeat, if it is that the target let nobody in."""
+    if result.passage.scheduled or _failed(result):
+        return []
+    refusals = [one.answer for one in result.part.admissions if not one.admitted]
+    said = (
+        result.publisher_fault or f"no client was let in: {refusals[0] if refusals else 'silence'}"
+    )
+    return [f"repeat {result.repeat}: nothing was measured: {said}"]
 
 
 def _broken(results: Sequence[RepeatResult], bounds_us: Mapping[str, float]) -> list[str]:

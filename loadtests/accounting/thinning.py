@@ -9,9 +9,14 @@ import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from loadtests.accounting.histogram import Integers
+from monitor.contract.target import Publish
+
+#: More than any run publishes: what a notice says beyond it is no number of events.
+_MOST = 2**53
 
 
 class Notice(NamedTuple):
@@ -23,6 +28,22 @@ class Notice(NamedTuple):
     after: int
     omitted: int
     span: int | None
+
+
+def left_out(publish: Publish, text: bytes) -> tuple[int, int | None] | None:
+    """Return how many events a notice says were left out, and how many offsets it spans.
+
+    One that cannot be read excuses nothing.
+    """
+    try:
+        said = msgspec.json.decode(text)
+        omitted, span = int(said[publish.thinned_count]), None
+        if publish.thinned_from is not None and publish.thinned_to is not None:
+            span = int(said[publish.thinned_to]) - int(said[publish.thinned_from]) + 1
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, OverflowError):
+        return None
+    sane = 0 <= omitted <= _MOST and 0 <= (span or 0) <= _MOST
+    return (omitted, span) if sane else None
 
 
 def excused(missing: Integers, notices: Sequence[Notice], sent_before: Integers) -> Integers:

@@ -120,6 +120,7 @@ class Master:
         self._window_end_ns = 0
         self._outcome: Outcome | None = None
         self._publisher_fault = ""
+        self._nobody: bool | None = None  # no client was let in; unknown without a publisher
         self._faults: list[str] = []
         self._members = {name: Member(name, at) for at, name in enumerate(mail.ready, start=1)}
         offsets_ns = load_schedule(assignment).offsets_ns
@@ -147,7 +148,9 @@ class Master:
         """Conduct the repeat to its end."""
         publishing = Publishing(self.assignment)
         try:
-            if self._await_publisher(publishing) and self._await_members():
+            if self._await_publisher(publishing):
+                self._nobody = not self._await_members()
+            if self._nobody is False:
                 self._play(publishing)
                 self._outcome = publishing.finish(now=self._stop.is_set())
                 if self._stop.is_set() and self._window_end_ns:
@@ -342,7 +345,9 @@ class Master:
             passage=passage.review(
                 timetable, self._window_start_ns, end, int(assignment.late_us * 1000)
             ),
-            publisher_died=outcome is None and not self._interrupted and not unbegun,
+            publisher_died=(
+                outcome is None and not self._nobody and not self._interrupted and not unbegun
+            ),
             publisher_fault=outcome.fault if outcome else self._publisher_fault,
             first_refusal=outcome.first_refusal if outcome else "",
             publisher_cpu_percent=100 * outcome.cpu_s / played_s if outcome else 0.0,

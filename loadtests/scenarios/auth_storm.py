@@ -66,12 +66,11 @@ class AuthStorm(Scenario):
         knocks = chosen(seen.result.part.admissions, lambda one: one.who == "knock")
         valid = [one for one in knocks if one.shown.startswith("valid")]
         altered = [one for one in knocks if one.shown.startswith("altered")]
-        counts = {
-            "knocks_valid": len(valid),
-            "knocks_valid_refused": sum(not one.admitted for one in valid),
-            "knocks_altered": len(altered),
-            "knocks_altered_admitted": sum(one.admitted for one in altered),
-        }
+        counts = {"knocks_valid": len(valid), "knocks_altered": len(altered)}
+        if valid:
+            counts["knocks_valid_refused"] = sum(not one.admitted for one in valid)
+        if altered:
+            counts["knocks_altered_admitted"] = sum(one.admitted for one in altered)
         return {name: (float(count), "knocks") for name, count in counts.items()} | connect_times(
             "authenticate", valid
         )

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from loadtests.connecting import chosen, connect_times, times
+from loadtests.connecting import chosen, connect_times, counted, times
 from loadtests.scenarios import Asked, Scenario, Seen, Values
 from loadtests.schedule.course import Move, Point
 
@@ -53,11 +53,7 @@ class Resume(Scenario):
     def figures(cls, seen: Seen) -> Values:
         """How many resumed, and how many were told that nothing is missing."""
         found = chosen(seen.result.part.admissions, lambda one: one.who == "resume")
-        counts = {
-            "resumes_offered": len(found),
-            "resumes_refused": sum(not one.admitted for one in found),
-            "resumes_recovered": sum(one.recovered for one in found),
-        }
-        return {name: (float(count), "resumes") for name, count in counts.items()} | connect_times(
-            "resume", found
-        )
+        counts = counted("resumes", "resumes", found)
+        if found:
+            counts["resumes_recovered"] = (float(sum(one.recovered for one in found)), "resumes")
+        return counts | connect_times("resume", found)

@@ -167,11 +167,12 @@ def _print_outcome(
 
 
 def _notes(record: "RunRecord") -> list[str]:
-    """Quote what the target had against the publisher, the first time: it explains losses."""
+    """Quote what the target had against publisher or clients, the first time each."""
     notes = []
     for what, says in (
         ("first_refusal", "the target refused events, first with"),
-        ("publisher_lost", "the publisher lost its connection"),
+        ("publisher_lost", "the target and the publisher"),
+        ("clients_refused", "the target refused"),
     ):
         for repeat in record.repeats:
             told = record.parameters.get(f"repeat_{repeat.number}_{what}")
