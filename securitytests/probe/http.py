@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -14,6 +15,10 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+
+#: How a length is written (RFC 9112 sections 6.2 and 7.1), and no longer than any that is meant.
+_LENGTH = re.compile(r"[0-9]{1,20}")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 Headers = Sequence[tuple[str, str]]
 
@@ -119,24 +124,35 @@ def parse_head(head: bytes) -> Response:
 
 
 def body_length(response: Response) -> int | None:
-    """Return how many bytes of body follow, or None if it lasts until the end of the stream."""
+    """Return how many bytes of body follow, or None if it lasts until the end of the stream.
+
+    Raises:
+        MalformedResponseError: its Content-Length is no length.
+    """
     if response.status < 200 or response.status in {204, 304}:
         return 0
     stated = response.header("Content-Length")
-    return int(stated) if stated is not None and stated.isdecimal() else None
+    if stated is None:
+        return None
+    if not _LENGTH.fullmatch(stated):
+        raise MalformedResponseError(f"a Content-Length that is none: {stated[:80]!r}")
+    return int(stated)
 
 
 def dechunk(body: bytes) -> bytes:
-    """Return the content of a chunked body (RFC 9112 section 7.1); what is cut short stays so."""
+    """Return the content of a chunked body (RFC 9112 section 7.1); what is cut short stays so.
+
+    Raises:
+        MalformedResponseError: the size of a chunk is none.
+    """
     content, at = bytearray(), 0
-    while True:
-        end = body.find(b"\r\n", at)
-        size = body[at:end].partition(b";")[0].strip() if end >= 0 else b""
-        try:
-            length = int(size, 16)
-        except ValueError:
-            return bytes(content)
+    while (end := body.find(b"\r\n", at)) >= 0:
+        size = body[at:end].partition(b";")[0]
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise MalformedResponseError(f"a chunk of a size that is none: {size[:80]!r}")
+        length = int(size, 16)
         if length == 0:
-            return bytes(content)
+            break
         content += body[end + 2 : end + 2 + length]
         at = end + 2 + length + 2
+    return bytes(content)

@@ -39,8 +39,32 @@ def test_what_is_no_response_is_refused(head):
     [
         (b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", b"abcde"),
         (b"3\r\nabc\r\n5\r\nd", b"abcd"),
-        (b"zz\r\n", b""),
+        (b"A\r\n0123456789\r\n0a", b"0123456789"),
     ],
 )
 def test_a_chunked_body_is_put_together(chunked, content):
     assert http.dechunk(chunked) == content
+
+
+@pytest.mark.parametrize(
+    "size", [b"zz", b"-6", b"+5", b"0x5", b"1_0", b" 5", b"5 ", b"", b"f" * 5_000]
+)
+def test_a_chunk_of_a_size_that_is_none_ends_the_answer(size):
+    with pytest.raises(http.MalformedResponseError):
+        http.dechunk(b"3\r\nabc\r\n" + size + b"\r\n" + b"hello\r\n0\r\n\r\n")
+
+
+def answering(length: str) -> http.Response:
+    return http.Response(200, "OK", (("Content-Length", length),))
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "-1", "+5", "1_0", "\u0665", "5, 5", "", "x"])
+def test_a_length_that_is_none_is_refused(length):
+    with pytest.raises(http.MalformedResponseError):
+        http.body_length(answering(length))
+
+
+def test_the_length_of_a_body_is_what_its_head_states():
+    assert http.body_length(answering("12")) == 12
+    assert http.body_length(http.Response(200, "OK", ())) is None
+    assert http.body_length(http.Response(204, "No Content", (("Content-Length", "x"),))) == 0
