@@ -16,6 +16,7 @@ class TimedReader(asyncio.StreamReader):
         self._now = loop.time
         self._came: deque[tuple[int, float]] = deque()
         self._over_at: float | None = None
+        self._broken: Exception | None = None
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # bytes come
         """Note when these bytes came."""
@@ -29,9 +30,12 @@ class TimedReader(asyncio.StreamReader):
         super().feed_eof()
 
     def set_exception(self, exc: Exception) -> None:
-        """Note when the connection broke."""
+        """Note when the connection broke; what had come before is handed out first."""
         self._end()
-        super().set_exception(exc)
+        if self._came:
+            self._broken = exc
+        else:
+            super().set_exception(exc)
 
     @property
     def waiting(self) -> bool:
@@ -39,9 +43,15 @@ class TimedReader(asyncio.StreamReader):
         return bool(self._came) or self._over_at is not None
 
     async def take(self, most: int) -> bytes:
-        """Return some bytes that came together, or none at the end; wait until there are some."""
+        """Return some bytes that came together, or none at the end; wait until there are some.
+
+        Raises:
+            OSError: the connection broke, and all that had come before was taken.
+        """
         if self._came:
             most = min(most, self._came[0][0])
+        elif self._broken is not None:
+            super().set_exception(self._broken)
         try:
             data = await self.read(most)
         except OSError:

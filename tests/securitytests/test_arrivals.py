@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from securitytests.probe.frames import Opcode, close_payload
 from securitytests.probe.peer import Peer
-from securitytests.probe.stream import Endpoint, Stream
+from securitytests.probe.stream import Endpoint, Stream, StreamEndedError
 from securitytests.probe.transcript import Transcript
 
 
@@ -87,3 +88,33 @@ async def test_an_end_without_a_word_is_told_with_the_time_it_came():
         asked = asyncio.get_running_loop().time()
         ending = await Peer(stream).until_end(5)
         assert (ending.kind, ending.at_s <= asked) == ("eof", True)
+
+
+def reset(other: socket.socket) -> None:
+    """Break the connection (RST), as a machine that crashed would."""
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+
+
+async def test_what_came_before_a_reset_is_heard_first_and_the_reset_then():
+    async with connected() as (stream, other):
+        closing = close_payload(4408)
+        other.sendall(bytes([0x80 | Opcode.CLOSE, len(closing)]) + closing)
+        await read_by_the_loop()
+        between = asyncio.get_running_loop().time()
+        reset(other)
+        await read_by_the_loop()
+        asked = asyncio.get_running_loop().time()
+        ending = await Peer(stream).until_end(5)
+        assert (ending.kind, ending.code, ending.at_s <= between) == ("close", 4408, True)
+        with pytest.raises(StreamEndedError, match="reset"):
+            await stream.receive(5)
+        assert between <= stream.received_at <= asked
+
+
+async def test_a_reset_with_nothing_before_it_is_told_at_once():
+    async with connected() as (stream, other):
+        hearing = asyncio.create_task(Peer(stream).until_end(5))
+        await asyncio.sleep(0)
+        reset(other)
+        assert (await hearing).kind == "reset"
