@@ -27,6 +27,17 @@ def idle_closes_as_going_away(patch: Patch) -> None:
     patch.text(_DUE, 'CloseCode.DEADLINE, "idle timeout"', 'CloseCode.GOING_AWAY, "idle timeout"')
 
 
+@mutant(claim=Claim.IDLE, caught_by=("ID1",))
+def subscribers_are_never_idle(patch: Patch) -> None:
+    """A subscriber stays for ever, though nothing is delivered to it."""
+    patch.text(
+        _DUE,
+        "if now >= self._activity + settings.idle_timeout_s:",
+        "if 'subscribe' not in self.grant.scopes"
+        " and now >= self._activity + settings.idle_timeout_s:",
+    )
+
+
 @mutant(claim=Claim.IDLE, caught_by=("ID2",), may=("CN4",))
 def unanswered_pings_are_repeated(patch: Patch) -> None:
     """Whoever does not answer a ping is sent another."""
