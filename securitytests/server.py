@@ -1,15 +1,15 @@
 """One running service under audit: started from its profile or reached where it runs."""
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from monitor.contract.launch import Launch
 from monitor.contract.target import Target
-from monitor.contract.verdicts import UsageError, WsproofError
+from monitor.contract.verdicts import UsageError
 from securitytests.judging import CannotTellError
 from securitytests.probe.addresses import Addresses
 from securitytests.probe.stream import Endpoint, endpoint_of
@@ -59,21 +59,20 @@ class Server:
         self.endpoint: Endpoint
         self.addresses: Addresses
         self._allowed = allowed_hosts
+        self._entered = False
 
     async def __aenter__(self) -> Self:
-        entering = asyncio.ensure_future(asyncio.to_thread(self.launch.__enter__))
         try:
-            await asyncio.shield(entering)
-        except asyncio.CancelledError:  # the thread goes on: what it starts must be stopped
-            with contextlib.suppress(WsproofError):
-                await entering
-                await asyncio.to_thread(self.launch.__exit__, None, None, None)
+            await _to_its_end(self._enter)
+        except asyncio.CancelledError:
+            if self._entered:
+                await self._leave()
             raise
         try:
             self.target = self.launch.target
             self.endpoint = endpoint_of(self.target.url, self._allowed, tls=self.trust())
         except BaseException:
-            await asyncio.to_thread(self.launch.__exit__, None, None, None)
+            await self._leave()
             raise
         if self.launch.pid is not None:
             self.processes = ProcessTree(lambda: self.launch.pid)
@@ -87,7 +86,14 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.launch.__exit__, kind, error, trace)
+        await self._leave()
+
+    def _enter(self) -> None:
+        self.launch.__enter__()
+        self._entered = True
+
+    async def _leave(self) -> None:
+        await _to_its_end(partial(self.launch.__exit__, None, None, None))
 
     @property
     def alive(self) -> bool:
@@ -116,3 +122,21 @@ class Server:
                 f" certificates, got {path}: {error.strerror or error}; name the one that signed"
                 " the service's own, or leave it out"
             ) from error
+
+
+async def _to_its_end(function: Callable[[], object]) -> None:
+    """Run a function in a thread; who is cancelled meanwhile is so once it is done.
+
+    Whatever a thread starts or stops, it must not be left half done, or not begun.
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, function)
+    cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        running.exception()  # it is told of no more
+        raise asyncio.CancelledError
+    running.result()

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -45,6 +47,26 @@ async def test_a_service_that_is_still_starting_is_stopped_before_an_interruptio
     go.close()
     with pytest.raises(asyncio.CancelledError):
         await entering
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.slow
+async def test_a_service_is_stopped_though_the_interruption_comes_before_a_thread_is_free(tmp_path):
+    (tmp_path / "go").touch()
+    server = Server(service(tmp_path))
+    await server.__aenter__()
+    pid = int((tmp_path / "pid").read_text())
+    free = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        threads.submit(free.wait, 10)
+        leaving = asyncio.ensure_future(server.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
     assert not psutil.pid_exists(pid)
 
 
