@@ -61,6 +61,7 @@ class Bench(Provisions):
     def __init__(self, server: Server, check: str) -> None:
         super().__init__(server, Transcript(check))
         self.observations: list[Observation] = []
+        self.untried: list[str] = []
         self.figures: dict[str, float] = {}
         self._run = f"wsp-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
@@ -317,6 +318,10 @@ class Bench(Provisions):
                     actual=self.transcript.redact(one.actual),
                 )
             )
+
+    def leave_untried(self, what: str) -> None:
+        """Tell with a verdict that passes what could not be tried, and is no reason for another."""
+        self.untried.append(self.transcript.redact(what))
 
     def cannot_tell(self, reason: str) -> NoReturn:
         """Leave the check INCONCLUSIVE.

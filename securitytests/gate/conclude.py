@@ -22,7 +22,8 @@ class Course(msgspec.Struct, frozen=True):
 
     `before` and `after` say why a legitimate client was not served then; `died` that the service
     ended during the check; `problem` what kept the check from its end; `inapplicable` why there
-    was nothing to check; `stalled` that the audit itself stood still for too long meanwhile.
+    was nothing to check; `stalled` that the audit itself stood still for too long meanwhile;
+    `untried` what could not be tried, and is told with a PASS.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -32,6 +33,7 @@ class Course(msgspec.Struct, frozen=True):
     problem: str = ""
     inapplicable: str = ""
     stalled: str = ""
+    untried: tuple[str, ...] = ()
 
 
 class Conclusion(msgspec.Struct, frozen=True):
@@ -88,7 +90,8 @@ def _unwaived(check: Check, course: Course) -> Conclusion:
     if not course.observations:
         return Conclusion(Verdict.INCONCLUSIVE, "the check observed nothing")
     count = len(course.observations)
-    return Conclusion(Verdict.PASS, f"{count} observations", course.observations[-1])
+    told = "; ".join([f"{count} observations", *course.untried])
+    return Conclusion(Verdict.PASS, told, course.observations[-1])
 
 
 def _first(observations: Iterable[Observation], verdict: Verdict) -> Observation | None:

@@ -90,7 +90,11 @@ async def _between_brackets(check: Check, bench: Bench) -> Course:
     except _OURS as error:
         problem = problem or f"no legitimate client after the check: {_told(bench, error)}"
     return Course(
-        tuple(bench.observations), after=after, problem=problem, inapplicable=inapplicable
+        tuple(bench.observations),
+        after=after,
+        problem=problem,
+        inapplicable=inapplicable,
+        untried=tuple(bench.untried),
     )
 
 

@@ -65,6 +65,17 @@ def events_tell_the_machine(patch: Patch) -> None:
     )
 
 
+@mutant(claim=Claim.NO_LEAKS, caught_by=("LK3",), may=("LK*",))
+def failures_tell_the_machine(patch: Patch) -> None:
+    """Each event of a failed phase has a field with the process that stored it."""
+    patch.text(
+        "monitor.events:encode_event",
+        "return b'%b,\"offset\":%d}' % (_encode(event)[:-1], offset)",
+        "process = b',\"process\":1' if event.type == 'phase_failed' else b''\n"
+        "    return b'%b,\"offset\":%d%b}' % (_encode(event)[:-1], offset, process)",
+    )
+
+
 @mutant(claim=Claim.NO_LEAKS, caught_by=("LK4",), may=("LK*",))
 def errors_repeat_values(patch: Patch) -> None:
     """An error says which value was wrong."""

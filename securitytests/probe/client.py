@@ -128,14 +128,20 @@ def event_with(target: Target, identifier: str, field: str, text: str) -> dict[s
     own = str(event.get(schema.type_field))
     if not having or own in having:
         return {**event, field: text}
-    name, kind = next(iter(having.items()))
+    return event_of_type(target, identifier, next(iter(having)), **{field: text})
+
+
+def event_of_type(target: Target, identifier: str, name: str, **fields: Any) -> dict[str, Any]:
+    """Return an event of a type the schema has, with what every such event has, and `fields`."""
+    event, schema = event_of(target, identifier), target.events
+    assert schema is not None  # noqa: S101 - who asks has looked at its types
     common = {key: event[key] for key in (*schema.required, *schema.optional) if key in event}
     needed = {
         key: event.get(key, _EXAMPLES.get(schema.fields.get(key, "string"), "x"))
-        for key in kind.required
+        for key in schema.types[name].required
     }
-    said = {target.publish.id_field: identifier, schema.type_field: name, field: text}
-    return {**common, **needed, **said}
+    said = {target.publish.id_field: identifier, schema.type_field: name}
+    return {**common, **needed, **said, **fields}
 
 
 #: A value of each type a field may have.

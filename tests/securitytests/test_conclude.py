@@ -35,6 +35,7 @@ def check(name="AU1", claim=Claim.UNAUTHORIZED):
     ("course", "verdict", "reason"),
     [
         (Course((GOOD,)), Verdict.PASS, "1 observations"),
+        (Course((GOOD,), untried=("no event",)), Verdict.PASS, "1 observations; no event"),
         (Course(()), Verdict.INCONCLUSIVE, "observed nothing"),
         (Course((GOOD, BAD, UNSURE)), Verdict.FAIL, "query: expected refused; got HTTP 101"),
         (Course((GOOD, UNSURE)), Verdict.INCONCLUSIVE, "no signing key"),

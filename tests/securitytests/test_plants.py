@@ -8,7 +8,7 @@ import pytest
 from monitor.contract.target import load_target
 from securitytests.catalogue.leaks.injection import _decoded, _judged
 from securitytests.catalogue.leaks.plants import ANY_CONTROL, CONTROLS, UNESCAPED, plants
-from securitytests.probe.client import event_with
+from securitytests.probe.client import event_of_type, event_with
 
 REFERENCE = load_target(Path(__file__).parents[2] / "monitor" / "target.toml")
 
@@ -46,3 +46,10 @@ def test_a_text_goes_into_an_event_of_a_type_that_has_the_field():
     assert (error["type"], error["phase"], error["error"]) == ("phase_failed", "writer", "x")
     assert event_with(REFERENCE, "m1", "message", "x")["type"] == "phase_progress"
     assert event_with(REFERENCE, "m1", "unheard_of", "x")["unheard_of"] == "x"
+
+
+def test_an_event_of_a_type_has_what_every_such_event_has():
+    failed = event_of_type(REFERENCE, "m1", "phase_failed")
+    assert (failed["type"], failed["phase"], failed["error"]) == ("phase_failed", "writer", "x")
+    assert (failed["id"], "progress" in failed) == ("m1", False)
+    assert event_of_type(REFERENCE, "m1", "phase_start", message="y")["message"] == "y"

@@ -1,5 +1,6 @@
 """What events and errors are made of: declared fields only, and no internals."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -11,13 +12,17 @@ from monitor.contract.verdicts import Severity
 from securitytests.bench import Bench
 from securitytests.check import Claim, check
 from securitytests.judging import Judgement, verdict_of
-from securitytests.probe.client import publication
+from securitytests.probe.client import NotServedError, event_of_type, publication
 
 #: What a stack, a source file, a library or an address in memory looks like.
 _INTERNALS = re.compile(
     r"Traceback|File \"|\.(py|pyc|js|cjs|ts|go|java|rb)\b[:\"'), ]|site-packages|node_modules"
     r"|\b0x[0-9a-f]{6,}|\b\w+(Error|Exception)\b|/(usr|home|root|opt|tmp|var)/|\bat \w+ \(",
 )
+
+#: Publishers of events of several types at a time, and how soon each is answered.
+_PUBLISHERS = 4
+_PROMPTLY_S = 2.0
 
 
 def _fields(event: dict[str, Any], schema: Events) -> set[str]:
@@ -55,19 +60,22 @@ def _event_in(text: str, schema: Events) -> dict[str, Any] | None:
 async def declared_fields(bench: Bench) -> None:
     """What is in no schema is reviewed by nobody: an added field may tell who published.
 
-    Good events are published, and one with an unknown field. Whatever a
-    subscriber receives may have only fields that the profile declares for its type; the unknown
-    field and its content may not arrive.
+    Good events are published, one of each type in `events.types` that can be made from what the
+    profile says of it, and one with an unknown field. Whatever a subscriber receives may have only
+    fields that the profile declares for its type; the unknown field and its content may not
+    arrive. Types of which no event arrived are told with the verdict.
     """
     schema = bench.target.events
     if schema is None or not schema.types:
         bench.cannot_tell("the profile has no `events.types`; give the fields of each type")
-    subscriber, publisher = await bench.client(), await bench.client("publish")
     secret, last = secrets.token_hex(8), bench.mark()
+    listening = bench.listen(await bench.client(), last)
+    marks = await _publish_types(bench, schema)
+    publisher = await bench.client("publish")
     await publisher.send_event({**bench.event(), "internal_note": secret})
     await publisher.send_event(bench.event())
     await publisher.send_event(bench.event(last))
-    ending = await subscriber.peer.until_end(5, stop_at=last)
+    ending = await bench.heard(listening)
     if not any(last in text for text in ending.texts):
         bench.cannot_tell("the event published last did not arrive")
     events = [event for text in ending.texts if (event := _event_in(text, schema)) is not None]
@@ -77,6 +85,40 @@ async def declared_fields(bench: Bench) -> None:
     with bench.variant("unknown field"):
         arrived = any(secret in text for text in ending.texts)
         bench.judge(verdict_of(not arrived, "not delivered", "it arrived" if arrived else "not"))
+    missing = [
+        name for name, mark in marks.items() if not any(mark in text for text in ending.texts)
+    ]
+    if missing:
+        bench.leave_untried(f"no event arrived of {', '.join(missing)}")
+
+
+async def _publish_types(bench: Bench, schema: Events) -> dict[str, str]:
+    """Publish an event of each type but the example's; return the mark that each would carry."""
+    own = str(bench.event().get(schema.type_field))
+    marks = {name: bench.mark() for name in schema.types if name != own}
+    places = asyncio.Semaphore(_PUBLISHERS)
+
+    async def publish(name: str, mark: str) -> None:
+        async with places:
+            await _publish_type(bench, schema, name, mark)
+
+    await asyncio.gather(*(publish(name, mark) for name, mark in marks.items()))
+    return marks
+
+
+async def _publish_type(bench: Bench, schema: Events, name: str, mark: str) -> None:
+    """Publish an event of a type as declared; if it is refused, with the free texts as well.
+
+    A service may demand a text that it does not pass on, so that the profile need not declare it.
+    """
+    for texts in ({}, dict.fromkeys(schema.text_fields, "x")):
+        client = await bench.client("publish")
+        try:
+            await client.publish(event_of_type(bench.target, mark, name, **texts), _PROMPTLY_S)
+        except NotServedError:
+            continue
+        if bench.target.publish.acknowledged is not None:
+            return
 
 
 @check(
