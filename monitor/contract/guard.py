@@ -34,7 +34,7 @@ def permit(url: str, allowed_hosts: Collection[str] = ()) -> str:
     port = parts.port or (443 if parts.scheme == "wss" else 80)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that is too long for one, too
         raise NoVerdictError(f"target {url}: host {host!r} does not resolve: {error}") from error
     # IPv4 first: 127.0.0.0/8 offers one source address per simulated client.
     found.sort(key=lambda entry: entry[0] is not socket.AF_INET)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from monitor.contract.guard import permit
-from monitor.contract.target import Start, Target, TokenSource, fill
+from monitor.contract.target import Start, Target, TokenSource, fill, is_address
 from monitor.contract.verdicts import NoVerdictError, UsageError
 
 #: While a target starts we wait for its end, and look this often whether it is ready instead.
@@ -30,6 +30,9 @@ _LOOK_AGAIN_S = 0.02
 
 #: What a service that was killed leaves listening is gone within this; who still answers stays.
 _VACATED_S = 2.0
+
+#: Largest first line in which a service says where it is.
+_LINE_BYTES = 64 * 1024
 
 #: How long a command of the profile may take, such as one that prints a token.
 _COMMAND_S = 30.0
@@ -195,14 +198,20 @@ class Launch:
             self._await_connection(address, deadline)
 
     def _announced_url(self, said: Path, deadline: float) -> str:
-        while b"\n" not in said.read_bytes():
+        while b"\n" not in (begun := _beginning(said)) and len(begun) < _LINE_BYTES:
             if self._ended_within(_LOOK_AGAIN_S) or time.monotonic() > deadline:
                 break
-        line = said.read_bytes().partition(b"\n")[0]
+        line = _beginning(said).partition(b"\n")[0]
         try:
-            return msgspec.json.decode(line, type=_Ready).url
+            url = msgspec.json.decode(line, type=_Ready).url
         except msgspec.MsgspecError as error:
             raise self._not_ready(f"its first line on stdout was {line[:200]!r}") from error
+        if not is_address(url):
+            raise self._not_ready(
+                f"its first line on stdout was {line[:200]!r}: expected a `url` such as"
+                " ws://HOST:PORT"
+            )
+        return url
 
     def _vacant_address(self) -> tuple[str, int]:
         """Return where the service will listen, once nobody listens there any more.
@@ -279,6 +288,12 @@ def _refusal(address: tuple[str, int]) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def _beginning(said: Path) -> bytes:
+    """Return what a service has said so far, up to the end of the largest first line."""
+    with said.open("rb") as file:
+        return file.read(_LINE_BYTES)
 
 
 class _Ready(msgspec.Struct):

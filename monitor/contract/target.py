@@ -53,6 +53,7 @@ __all__ = [
     "TokenKind",
     "TokenSource",
     "fill",
+    "is_address",
     "load_target",
 ]
 
@@ -84,17 +85,19 @@ def _faults(target: Target) -> Iterator[str]:
     yield from _of_the_rest(target)
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Tell whether a URL is one that a WebSocket client can connect to."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
     try:
         parts = urlsplit(url)
-        _ = parts.port
-        return parts.scheme in {"ws", "wss"} and bool(parts.hostname)
+        return parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a host in brackets that is none, or a port out of range
         return False
 
 
 def _of_the_address(target: Target) -> Iterator[str]:
-    if not _is_address(target.url):
+    if not is_address(target.url):
         yield f"key `url`: expected ws://HOST[:PORT] or wss://HOST[:PORT], got {target.url!r}"
         return
     parts = urlsplit(target.url)

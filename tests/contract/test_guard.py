@@ -80,3 +80,9 @@ def test_a_host_that_does_not_resolve_gives_no_verdict():
 def test_a_url_without_a_host_is_not_taken_for_this_machine():
     with pytest.raises(NoVerdictError, match="host '' does not resolve"):
         permit("ws:///path")
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "127.0.0.1..x"])
+def test_a_name_that_cannot_be_one_does_not_resolve(host):
+    with pytest.raises(NoVerdictError, match="does not resolve"):
+        permit(f"ws://{host}:1/")

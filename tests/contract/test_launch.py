@@ -83,6 +83,34 @@ def test_a_first_line_that_is_no_announcement_is_shown(line):
         Launch(target(f"print({line!r}, flush=True)\n" + WAIT)).__enter__()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://127.0.0.1:5/",
+        "ws://127.0.0.1:99999/",
+        "ws://127.0.0.1:0/",
+        "ws://127.0.0.1:0x/",
+        "ws://[::1/",
+        "ws:///",
+        "ws://127.0.0.1:5/\\u0000",
+        "ws://127.0.0.1:5/\\u2192",
+    ],
+)
+def test_an_announcement_of_no_address_is_shown(url):
+    line = f'{{"url": "{url}"}}'
+    with pytest.raises(NoVerdictError, match="did not become ready: its first line on stdout was"):
+        Launch(target(f"print({line!r}, flush=True)\n" + WAIT)).__enter__()
+
+
+def test_a_first_line_without_end_is_given_up_at_once_and_not_kept():
+    endless = "import sys\nfor _ in range(2_000): sys.stdout.write('x' * 65_536)\n"
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(NoVerdictError, match="its first line on stdout was b'x"):
+        Launch(target(endless + WAIT, ready_timeout_s=60.0)).__enter__()
+    assert psutil.Process().memory_info().rss - before < 20_000_000
+
+
 def test_a_target_that_ignores_sigterm_is_killed():
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     with Launch(target(ignore + READY + "while True: signal.pause()", stop_timeout_s=0.2)) as one:

@@ -96,6 +96,8 @@ def test_a_service_needs_no_more_than_a_name_a_url_and_a_way_to_publish(load):
             "key `records.idle`: expected `log`, `counter`",
         ),
         (("ws://127.0.0.1:4001/", "ws://x:99999/"), "key `url`: expected ws://HOST[:PORT]"),
+        (("ws://127.0.0.1:4001/", "ws://x:0/"), "key `url`: expected ws://HOST[:PORT]"),
+        (("ws://127.0.0.1:4001/", "ws://x/\\u0000"), "key `url`: expected ws://HOST[:PORT]"),
         (("ws://127.0.0.1:4001/", "ws://[::1"), "key `url`: expected ws://HOST[:PORT]"),
         (("ws://127.0.0.1:4001/", "ws:///x"), "key `url`: expected ws://HOST[:PORT] or wss://HOST"),
         (("{event}", "{evnt}"), "key `publish.message`: expected a template with {event} in it"),
