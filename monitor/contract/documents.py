@@ -116,6 +116,8 @@ def _nearest(given: str, known: list[str]) -> str:
 def _choices(said: str, into: type, path: str) -> str:
     """Return what would have been right where a word is none of those expected."""
     wrong = _NO_CHOICE.search(said)
+    if wrong and (numbers := _numbers_in(_annotation_at(into, path))):
+        return f"; expected {' or '.join(map(str, numbers))}"
     words = _words_in(_annotation_at(into, path)) if wrong else []
     return f"; {_nearest(wrong['value'].strip(chr(39)), words)}" if wrong and words else ""
 
@@ -171,6 +173,12 @@ def _words_in(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [word for word in get_args(annotation) if isinstance(word, str)]
     return [word for part in get_args(annotation) for word in _words_in(part)]
+
+
+def _numbers_in(annotation: Any) -> list[int]:
+    """Return the numbers of a Literal, where it is one."""
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return [choice for choice in choices if isinstance(choice, int)]
 
 
 def _known_fields(into: type, path: str, *, required: bool = False) -> list[str]:

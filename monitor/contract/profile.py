@@ -56,7 +56,7 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `url` accepts a connection.
     """
 
-    command: tuple[str, ...]
+    command: Command
     ready: Literal["json-url", "connect"] = "json-url"
     ready_timeout_s: Positive = 15.0
     stop_timeout_s: Positive = 10.0
@@ -90,7 +90,7 @@ class TokenSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     environment: str | None = None
-    command: tuple[str, ...] | None = None
+    command: Command | None = None
     lifetime_s: Positive | None = None
     subject: Text | None = None
 

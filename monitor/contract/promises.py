@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Status = Annotated[int, msgspec.Meta(ge=300, le=599)]
 CloseCode = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
@@ -91,14 +92,14 @@ class Promises(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revocation_deadline_s: Positive | None = None
     tolerance_s: Positive = 1.0
 
-    max_message_bytes: Count | None = None
+    max_message_bytes: Bytes | None = None
     max_fragments: Count | None = None
     control_frames_per_window: Count | None = None
     max_token_lifetime_s: Positive | None = None
     connection_lifetime_s: Positive | None = None
 
     attacked_p99_ms: Positive | None = None
-    attacked_memory_bytes: Count | None = None
+    attacked_memory_bytes: Bytes | None = None
     attacked_recovery_s: Positive | None = None
 
 

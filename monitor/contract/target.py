@@ -7,7 +7,7 @@ do not assume.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,7 +32,7 @@ from monitor.contract.profile import (
     TokenSource,
     fill,
 )
-from monitor.contract.promises import Promises
+from monitor.contract.promises import Promises, Variant
 from monitor.contract.verdicts import UsageError
 
 __all__ = [
@@ -77,12 +77,62 @@ def load_target(path: Path) -> Target:
 
 def _faults(target: Target) -> Iterator[str]:
     """Yield what does not hold together, each as the key and what to do about it."""
+    yield from _of_the_system(target)
     yield from _of_the_address(target)
     yield from _of_templates(target)
     yield from _of_tokens(target)
     yield from _of_promises(target.promises)
     yield from _of_records(target)
+    yield from _of_answers(target)
     yield from _of_the_rest(target)
+
+
+def _of_the_system(target: Target) -> Iterator[str]:
+    """What no process can be given: text with a NUL, variables whose name is none."""
+    variables = dict(_variables(target))
+    for key, named in variables.items():
+        if any("=" in name or not name for name in named):
+            yield f"key `{key}`: expected names of variables, without `=` and not empty"
+    of_variables = ((key, (*named, *named.values())) for key, named in variables.items())
+    for key, texts in (*of_variables, *_given_to_the_system(target)):
+        if any("\0" in text for text in texts if text is not None):
+            yield f"key `{key}`: has a NUL in it, which no command, variable or file can have"
+
+
+def _varied(target: Target) -> Iterator[tuple[str, Variant]]:
+    """Yield the ways in which the service is started otherwise, each with its key."""
+    if target.short is not None:
+        yield "short", target.short
+    for name, variant in target.variants.items():
+        yield f"variants.{name}", variant
+
+
+def _variables(target: Target) -> Iterator[tuple[str, Mapping[str, str]]]:
+    if target.start is not None:
+        yield "start.environment", target.start.environment
+    for key, variant in _varied(target):
+        yield f"{key}.environment", variant.environment
+
+
+def _given_to_the_system(target: Target) -> Iterator[tuple[str, Iterable[str | None]]]:
+    """Yield what becomes part of a command, or names a variable or a file."""
+    if target.start is not None:
+        yield "start.command", target.start.command
+    for key, variant in _varied(target):
+        yield f"{key}.arguments", variant.arguments
+    for kind, source in target.tokens.items():
+        yield f"tokens.{kind}.command", source.command or ()
+        yield f"tokens.{kind}.environment", (source.environment,)
+    if target.signing is not None:
+        yield "signing.command", target.signing.command or ()
+        yield "signing.environment", (target.signing.environment,)
+        yield "signing.file", (target.signing.file,)
+    for name in ("revoke", "disable", "enable"):
+        yield f"commands.{name}", getattr(target.commands, name) or ()
+    yield "observe.pid_file", (target.observe.pid_file,)
+    yield "observe.log", (target.observe.log,)
+    yield "tls.authority", (target.tls.authority,)
+    yield "claims", (target.claims,)
 
 
 def is_address(url: str) -> bool:
@@ -177,9 +227,26 @@ def _of_tokens(target: Target) -> Iterator[str]:
     given = [signing.environment, signing.command, signing.file]
     if sum(source is not None for source in given) != 1:
         yield "key `signing`: expected exactly one of `environment`, `command`, `file`"
+    for key, template in (("headers", signing.headers), ("claims", signing.claims)):
+        if not _is_object(fill(template, _IN_TOKENS)):
+            yield (
+                f"key `signing.{key}`: expected a JSON object once its parts are filled in, got"
+                f" {template!r}"
+            )
     for key in ("exp", "sub"):
         if f'"{key}"' not in signing.claims:
             yield f"key `signing.claims`: expected a JSON object with `{key}` in it"
+
+
+#: Values for the parts of the templates of `signing`, to see what they become.
+_IN_TOKENS = {
+    "key_id": "k",
+    "subject": "s",
+    "scope": "s",
+    "id": "i",
+    "issued_at": "1",
+    "expires_at": "2",
+}
 
 
 #: What a line of the log says of whom it is about.
@@ -234,6 +301,15 @@ def _of_records(target: Target) -> Iterator[str]:
             yield f"key `records.{name}.counter`: needs `pages.metrics`, the page it stands on"
 
 
+def _of_answers(target: Target) -> Iterator[str]:
+    for name, answer in target.answers.items():
+        if not (answer.status or answer.close or answer.error):
+            yield (
+                f"key `answers.{name}`: expected `status`, `close` or `error`: nothing can satisfy"
+                " it as it is; leave it out where any refusal will do"
+            )
+
+
 def _of_the_rest(target: Target) -> Iterator[str]:
     both = sorted(set(target.origins.allowed) & set(target.origins.foreign))
     if both:
@@ -269,5 +345,5 @@ def _check_variants(target: Target) -> None:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

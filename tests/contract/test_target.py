@@ -102,7 +102,7 @@ def test_a_service_needs_no_more_than_a_name_a_url_and_a_way_to_publish(load):
         (("ws://127.0.0.1:4001/", "ws:///x"), "key `url`: expected ws://HOST[:PORT] or wss://HOST"),
         (("{event}", "{evnt}"), "key `publish.message`: expected a template with {event} in it"),
         (("name =", 'path = "x"\nname ='), "unknown key `path`; remove it"),
-        (("name =", "format = 2\nname ="), "key `format`: Invalid enum value 2"),
+        (("name =", "format = 2\nname ="), "key `format`: Invalid enum value 2; expected 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
@@ -131,6 +131,47 @@ def test_a_mistake_is_named_with_its_file_and_key(load, change, says):
             "key `authentication.header_value`: expected a template with {token} in it",
         ),
         ("[tokens.subscribe]", "key `tokens.subscribe`: expected exactly one of"),
+        ("[tokens.publish]\ncommand = []", "key `tokens.publish.command`: Expected `array` of"),
+        ("[start]\ncommand = []", "key `start.command`: Expected `array` of length >= 1"),
+        ('[start]\ncommand = ["a\\u0000"]', "key `start.command`: has a NUL in it"),
+        (
+            '[start]\ncommand = ["a"]\nenvironment = { A = "\\u0000" }',
+            "key `start.environment`: has a NUL in it",
+        ),
+        (
+            '[start]\ncommand = ["a"]\nenvironment = { "A=B" = "x" }',
+            "key `start.environment`: expected names of variables",
+        ),
+        (
+            '[start]\ncommand = ["a"]\n[variants.tls]\narguments = ["\\u0000"]',
+            "key `variants.tls.arguments`: has a NUL in it",
+        ),
+        (
+            '[tokens.publish]\ncommand = ["a", "\\u0000"]',
+            "key `tokens.publish.command`: has a NUL in it",
+        ),
+        (
+            """[signing]\nfile = "a\\u0000"\nclaims = '{"exp":1,"sub":"x"}'""",
+            "key `signing.file`: has a NUL in it",
+        ),
+        (
+            """[signing]\nfile = "a"\nclaims = '["exp","sub"]'""",
+            "key `signing.claims`: expected a JSON object once its parts are filled in",
+        ),
+        (
+            """[signing]\nfile = "a"\nclaims = '{"exp":{expires_at},"sub":{subject}}'""",
+            "key `signing.claims`: expected a JSON object once its parts are filled in",
+        ),
+        ("[answers]\nidle = {}", "key `answers.idle`: expected `status`, `close` or `error`"),
+        ("[answers]\nidle = { close = [] }", "key `answers.idle`: expected `status`, `close`"),
+        (
+            "[promises]\nconnections_per_address = 1000001",
+            "key `promises.connections_per_address`: Expected `int` <= 1000000",
+        ),
+        (
+            "[promises]\nconnections_per_address = 99999999999999999999",
+            "key `promises.connections_per_address`: ",
+        ),
         (
             '[tokens.publish]\nenvironment = "A"\ncommand = ["b"]',
             "key `tokens.publish`: expected exactly one of",

@@ -43,6 +43,8 @@ async def slots(bench: Bench) -> None:
         bench.judge(answered((await _try(bench, address)).handshake, statuses))
     for name in ("closing handshake", "FIN", "RST"):
         with bench.variant(f"after {name}"):
+            if not held:
+                bench.cannot_tell("no client is connected whose slot could come back")
             await _end(held.pop(0), name)
             bench.judge(await _returned(bench, address, held))
             bench.judge(answered((await _try(bench, address)).handshake, statuses))
