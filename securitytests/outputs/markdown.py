@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from monitor.contract.findings import Finding
 from monitor.contract.verdicts import Verdict
-from securitytests.outputs.report import AuditReport, advice
+from securitytests.outputs.report import AuditReport, advice, shown
 from securitytests.probe.transcript import render as render_transcript
 
 _FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_RUN, Verdict.WAIVED)
@@ -39,22 +39,22 @@ def _detail(report: AuditReport, group: Sequence[Finding]) -> str:
                 f"### {finding.word}: {len(group)} checks",
                 _text(finding.reason),
                 ", ".join(one.id for one in group),
-                f"Repeat: `{finding.repeat}`",
+                f"Repeat: `{shown(finding.repeat)}`",
             ]
         )
     lines = [f"### {finding.word} {finding.id}: {_text(finding.title)}", _text(finding.reason)]
     if finding.waiver:
         lines.append(f"Waived by {_text(finding.waiver)}.")
     mend = f"Mend: {_text(advice(finding))} " if advice(finding) else ""
-    lines.append(f"{mend}Repeat: `{finding.repeat}`")
-    conversation = render_transcript(report.transcript_of(finding.id))
+    lines.append(f"{mend}Repeat: `{shown(finding.repeat)}`")
+    conversation = shown(render_transcript(report.transcript_of(finding.id)))
     if conversation:
-        indented = "\n".join(f"    {line}" for line in conversation.splitlines())
+        indented = "\n".join(f"    {line}" for line in conversation.split("\n"))
         lines.append(indented)
     return "\n\n".join(lines)
 
 
 def _text(text: str) -> str:
-    """Escape what Markdown or HTML would take for markup; one line."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """Escape what Markdown or HTML would take for markup, show what cannot be seen; one line."""
+    escaped = shown(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.replace("`", "\\`").replace("*", "\\*").split())

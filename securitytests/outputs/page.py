@@ -3,7 +3,7 @@
 from html import escape
 
 from monitor.contract.findings import Finding
-from securitytests.outputs.report import AuditReport
+from securitytests.outputs.report import AuditReport, shown
 from securitytests.probe.transcript import render as render_transcript
 
 _STYLE = """
@@ -54,11 +54,11 @@ def render(report: AuditReport) -> bytes:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Security audit of {escape(report.target)}</title>
+<title>Security audit of {_text(report.target)}</title>
 <style>{_STYLE}</style>
-<h1>Security audit of {escape(report.target)}</h1>
-<p class="lead">{escape(report.summary)}. {escape(report.durations.capitalize())},
-{report.seconds:.0f} s, {escape(report.started_at)}, wsproof {escape(report.version)}.</p>
+<h1>Security audit of {_text(report.target)}</h1>
+<p class="lead">{_text(report.summary)}. {_text(report.durations.capitalize())},
+{report.seconds:.0f} s, {_text(report.started_at)}, wsproof {_text(report.version)}.</p>
 {_claims(report)}
 {body}
 </html>
@@ -68,7 +68,7 @@ def render(report: AuditReport) -> bytes:
 
 def _claims(report: AuditReport) -> str:
     rows = "".join(
-        f"<tr><td>{escape(sentence)}</td><td>{escape(words)}</td></tr>"
+        f"<tr><td>{_text(sentence)}</td><td>{_text(words)}</td></tr>"
         for sentence, words in report.by_claim
     )
     return (
@@ -79,8 +79,8 @@ def _claims(report: AuditReport) -> str:
 def _finding(report: AuditReport, one: Finding) -> str:
     opened = " open" if one.verdict in {"FAIL", "INCONCLUSIVE"} else ""
     rows = "".join(
-        f'<tr><td>{escape(seen.variant)}</td><td class="v {seen.verdict}">{seen.verdict}</td>'
-        f"<td>{escape(seen.expected)}</td><td>{escape(seen.actual)}</td></tr>"
+        f'<tr><td>{_text(seen.variant)}</td><td class="v {seen.verdict}">{seen.verdict}</td>'
+        f"<td>{_text(seen.expected)}</td><td>{_text(seen.actual)}</td></tr>"
         for seen in sorted(one.observations, key=lambda seen: _ORDER.index(seen.verdict))
     )
     heads = "".join(f"<th>{name}</th>" for name in ("variant", "verdict", "expected", "actual"))
@@ -95,11 +95,16 @@ def _finding(report: AuditReport, one: Finding) -> str:
         "waiver": one.waiver,
     }
     terms = "".join(
-        f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items() if value
+        f"<dt>{key}</dt><dd>{_text(value)}</dd>" for key, value in facts.items() if value
     )
-    conversation = escape(render_transcript(report.transcript_of(one.id), most=40))
+    conversation = _text(render_transcript(report.transcript_of(one.id), most=40))
     return (
         f'<details{opened}><summary><span class="v {one.verdict}">{one.word}</span>'
-        f"<span>{one.id}</span><span>{escape(one.title)}</span><span>{one.seconds:.1f} s</span>"
+        f"<span>{one.id}</span><span>{_text(one.title)}</span><span>{one.seconds:.1f} s</span>"
         f"</summary><dl>{terms}</dl>{table}<pre>{conversation}</pre></details>"
     )
+
+
+def _text(text: str) -> str:
+    """Return text as it may stand in the page: no markup, and nothing that cannot be seen."""
+    return escape(shown(text))

@@ -8,6 +8,7 @@ import msgspec
 from monitor.contract.findings import Finding, TranscriptLine
 from monitor.contract.verdicts import Verdict
 from securitytests.check import Claim
+from securitytests.probe.transcript import visible
 
 #: Verdicts that are none: there is nothing to mend in the service.
 _UNDECIDED = frozenset({Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
@@ -16,6 +17,11 @@ _UNDECIDED = frozenset({Verdict.INCONCLUSIVE, Verdict.NOT_RUN})
 def advice(finding: Finding) -> str:
     """Return how to mend what was found; empty where nothing was."""
     return "" if finding.verdict in _UNDECIDED else finding.remediation
+
+
+def shown(text: str) -> str:
+    """Return text of a service with its control characters spelled out, but for line ends."""
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 class AuditReport(msgspec.Struct, frozen=True):

@@ -35,6 +35,11 @@ def trying(variant: str) -> Iterator[None]:
         _variant.reset(token)
 
 
+def visible(text: str) -> str:
+    """Return text with each control character spelled out, as Python would."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class Transcript:
     """The conversation of one check, over all its connections.
 
@@ -82,9 +87,7 @@ class Transcript:
         """Return `text` without tokens; control characters are made visible."""
         for secret in self._secrets:
             text = text.replace(secret, "[token]")
-        return "".join(
-            char if char.isprintable() else repr(char)[1:-1] for char in _JWT.sub("[token]", text)
-        )
+        return visible(_JWT.sub("[token]", text))
 
     def lines(self) -> tuple[TranscriptLine, ...]:
         """Return the lines so far; the last one says how many did not fit."""

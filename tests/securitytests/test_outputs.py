@@ -284,6 +284,17 @@ def unserved(*names):
     return msgspec.structs.replace(REPORT, findings=tuple(findings), transcripts=())
 
 
+@pytest.mark.parametrize("output", [page, markdown], ids=["HTML", "Markdown"])
+def test_control_characters_are_shown_and_not_passed_on(output):
+    evil = "a\x00b\x07c\x1b[31m\x9bd\u202e"
+    bad = msgspec.structs.replace(finding("HS1", Verdict.FAIL), reason=f"got {evil}\nmore")
+    line = TranscriptLine("HS1", "query", 0.1, 1, "sent", evil, 10)
+    report = msgspec.structs.replace(REPORT, findings=(bad,), transcripts=(line,), target=evil)
+    written = output.render(report).decode()
+    assert [char for char in written if not char.isprintable() and char != "\n"] == []
+    assert written.count(r"a\x00b\x07c\x1b[31m\x9bd\u202e") == 4 - (output is markdown)
+
+
 def test_what_kept_many_checks_from_a_verdict_is_told_once():
     report = unserved("AU1", "HS1", "SE2")
     told, text = table.findings(report), markdown.render(report).decode()
