@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from monitor.contract.evidence import load_run
 from monitor.contract.verdicts import NoVerdictError, StaleError, UsageError
 from reports import chapter
 from reports.chapter import compose, region_names, write
@@ -231,3 +232,12 @@ def test_every_region_the_documentation_speaks_of_has_a_name():
     }
     assert wanted <= set(region_names())
     assert len(region_names()) == len(set(region_names()))
+
+
+def test_runs_of_other_code_are_those_that_measured_the_monitor(tmp_path):
+    runs = [
+        load_run(synthetic.write_trials(tmp_path, ["any_origin"])).record,
+        load_run(synthetic.write_twins(tmp_path, {"node": {"AU1": "PASS"}})).record,
+    ]
+    assert list(chapter.changed_code(runs, "another")) == [runs[0].id]
+    assert list(chapter.changed_code(runs, synthetic.PROVENANCE.code_sha256)) == []
