@@ -7,7 +7,6 @@ leaves a `RepeatResult` behind, whole or cut short.
 """
 
 import gc
-import resource
 import time
 from collections.abc import Callable
 
@@ -337,7 +336,6 @@ class Conductor:
             end,
             self._void(outcome.outages if outcome else ()),
             100 * cpu_s / window_s if window_s else 0.0,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             divided=self.assignment.workers > 1,
         )
         window = self._window_start_ns, self._window_end_ns

@@ -93,7 +93,6 @@ class Part(msgspec.Struct, frozen=True):
     intervals: dict[int, IntervalPart]
     admissions: tuple[Admission, ...]
     cpu_percent: float
-    rss_bytes: int
     fanout: dict[str, dict[str, Any]] = {}
     #: First and last arrival of each measured event, if other processes have clients too.
     extremes: bytes = b""

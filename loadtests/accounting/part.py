@@ -72,7 +72,6 @@ def measure(
     end: int,
     void: NDArray[np.bool_],
     cpu_percent: float,
-    rss_bytes: int,
     *,
     divided: bool = False,
 ) -> Part:
@@ -116,7 +115,6 @@ def measure(
         intervals=_intervals(latencies, clients_at, end, audience),
         admissions=(*map(admission, subscribers), *strangers),
         cpu_percent=cpu_percent,
-        rss_bytes=rss_bytes,
         fanout={name: recorder.state() for name, recorder in fanout.items()},
         extremes=latencies.spread.extremes(first, len(complete)) if divided else b"",
         slow=_slow([one for one in subscribers if one.admitted and one.aside], end, void, sent),
@@ -144,7 +142,6 @@ def nothing() -> Part:
         intervals={},
         admissions=(),
         cpu_percent=0.0,
-        rss_bytes=0,
     )
 
 

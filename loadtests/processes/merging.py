@@ -23,7 +23,6 @@ _SUMS = (
     "lost",
     "duplicated",
     "reordered",
-    "rss_bytes",
     "moves",
 )
 

@@ -340,10 +340,10 @@ def test_a_target_that_does_not_come_back_misses_the_objective(
         check=False,
     )
     outcome = json.loads(done.stdout)
-    assert outcome["metrics"]["clients_not_back"] == 4
     assert outcome["metrics"]["target_deaths"] == 1
     # On a machine too busy to restart anything on time the run is INVALID and judges nothing.
     invalid = outcome["verdict"] == "INVALID"
+    assert outcome["metrics"].get("clients_not_back") == 4 or invalid
     judged = outcome["claims"]["objective: clients_not_back = 0"]
     assert judged == ("UNPROVEN" if invalid else "FALSE")
     assert done.returncode == (3 if invalid else 1)

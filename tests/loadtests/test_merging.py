@@ -38,7 +38,6 @@ def part(values: list[int], complete: bytes = b"\xff", clients: int = 2) -> Part
         complete=complete,
         intervals={0: interval},
         cpu_percent=10.0 * clients,
-        rss_bytes=1000,
         admissions=(Admission(5_000, "127.0.0.1", True, "101", began_ns=4_000),),
     )
 
@@ -60,7 +59,6 @@ def test_counts_add_up_and_nothing_is_averaged() -> None:
     whole = merge([busier, fuller])
     assert (whole.offered, whole.admitted, whole.held) == (7, 7, 7)
     assert (whole.expected, whole.received, whole.lost) == (6, 4, 2)
-    assert whole.rss_bytes == 2000
     assert whole.cpu_percent == 50.0  # the busiest: each has a core of its own
     assert (whole.unread_max_bytes, whole.queue_fill_max_percent) == (700, 3.0)
     assert whole.receive_room_bytes == 8_000  # the tightest

@@ -48,7 +48,6 @@ PART = Part(
     intervals={},
     admissions=(Admission(1, "127.16.0.1", True, "101"),),
     cpu_percent=30.0,
-    rss_bytes=0,
 )
 GOOD = RepeatResult(
     repeat=1,
