@@ -19,10 +19,8 @@ class Contrary:
         self.events = 0
 
     def judge(self, connection: ServerConnection, request: Request) -> Response | None:
-        publishing = "role=pub" in request.path
-        refused = {"refuses all": True, "refuses publishers": publishing}
-        refused["refuses subscribers"] = not publishing
-        if refused.get(self.fault):
+        only_subscribers = self.fault == "refuses subscribers" and "role=pub" not in request.path
+        if self.fault == "refuses all" or only_subscribers:
             return connection.respond(HTTPStatus.FORBIDDEN, "no\n")
         return None
 

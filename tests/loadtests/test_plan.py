@@ -117,7 +117,7 @@ def test_a_search_is_refused_a_percentile_its_windows_are_too_short_for(
 @given(st.floats(0.1, 20_000), st.sampled_from(["p50", "p99", "p999"]))
 @example(1100.0, "p99")  # 0.909 s would be one event short
 @example(0.3, "p999")  # so long that a rounded number would be short
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 def test_the_duration_a_search_is_told_to_take_is_long_enough(
     profile: Profile, plan: MakePlan, rate: float, percentile: str
 ) -> None:

@@ -20,11 +20,10 @@ MONITOR = Path(verdicts.__file__).parents[1] / "target.toml"
 Profile = Callable[..., Path]
 MakePlan = Callable[..., Plan]
 
-#: How each is shown in little time: what every run has, and two with figures of their own.
+#: How each is shown in little time: what every run has, and one with figures of its own.
 SHORTLY: dict[str, dict[str, object]] = {
     # So long that p99 of what is looked at every 4 ms means something.
     "chapter": {"rate": 800.0, "window_s": 5.0},
-    "connect-storm": {"clients": 25, "window_s": 2.5},
     "slow-consumer": {"window_s": 2.0},
 }
 
