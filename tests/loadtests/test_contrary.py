@@ -28,7 +28,7 @@ command = ["echo", "sub"]
 
 def load(
     folders: Folders, profile: Path, trace: Path, *arguments: str
-) -> "tuple[int, dict[str, object]]":
+) -> tuple[int, dict[str, object]]:
     command = [sys.executable, "-m", "scripts.wsproof", "load", "chapter", "--json"]
     command += ["--target", str(profile), "--runs", str(folders.runs), "--trace", str(trace)]
     command += ["--clients", "4", "--rate", "200", "--warmup", "0.3", "--duration", "1.5"]
